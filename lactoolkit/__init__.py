@@ -1,0 +1,35 @@
+"""lactoolkit: align videos of the same process in time, frame by frame, with a confidence.
+
+Public names are imported on first use, so that ``import lactoolkit`` and ``lac --help`` stay instant.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Alignment": "lactoolkit.alignment.result",
+    "SoftSmithWaterman": "lactoolkit.ops",
+    "align_videos": "lactoolkit.alignment.align",
+    "alignment_posterior": "lactoolkit.ops",
+    "best_local_path": "lactoolkit.kernels.path_decoding",
+    "extract_features": "lactoolkit.features.extraction",
+    "frame_embeddings": "lactoolkit.features.extraction",
+    "load_encoder": "lactoolkit.models.encoders",
+    "max_expected_accuracy_path": "lactoolkit.kernels.path_decoding",
+    "read_frames": "lactoolkit.video.decoding",
+    "soft_smith_waterman": "lactoolkit.ops",
+}
+
+__all__ = ["__version__", *sorted(_PUBLIC)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

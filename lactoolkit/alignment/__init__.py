@@ -1,0 +1,1 @@
+"""From two videos to an alignment."""

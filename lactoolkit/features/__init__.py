@@ -1,0 +1,1 @@
+"""From video files to frame features, with a content-keyed cache."""

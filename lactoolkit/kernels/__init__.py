@@ -1,0 +1,1 @@
+"""Numerical kernels: NumPy or device arrays in, arrays out; never torch."""

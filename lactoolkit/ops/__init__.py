@@ -1,0 +1,1 @@
+"""Differentiable torch functions over the kernels."""

@@ -1,0 +1,1 @@
+"""Files that a user reads: tables, plots, videos."""
