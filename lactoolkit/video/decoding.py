@@ -1,0 +1,335 @@
+"""Sequential decoding of videos: every frame with its native number and its true time, in constant memory."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, dropwhile, takewhile
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from lactoolkit.errors import ParameterError, VideoError, VideoWarning
+from lactoolkit.video.container import PacketDecoder, open_video
+from lactoolkit.video.orientation import Orientation, frame_orientation
+from lactoolkit.video.sampling import TimedFrame, nearest_to_grid
+from lactoolkit.video.seeking import SeekPoint, find_seek_point
+from lactoolkit.video.timecode import format_timecode
+
+# A start within the first seconds is reached faster by decoding than by reading the whole file's packets.
+_SEEK_FROM = 10.0
+# Times are given and shown in milliseconds: a frame at 7.26667 s is the frame at 7.267 s.
+_HALF_MILLISECOND = 0.0005
+_DEFAULT_RATE = 25.0
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says about itself.
+
+    Parameters
+    ----------
+    path : Path
+        The file as the user named it.
+    width, height : int
+        Displayed size in pixels: rotation and pixel aspect ratio applied.
+    frame_rate : float
+        Average frames per second (25 when the file does not say).
+    duration : float or None
+        Length in seconds as the container claims.
+    frame_count : int or None
+        Number of frames as the container claims, else estimated from the duration. Only decoding tells exactly.
+    rotation : int
+        Clockwise rotation in degrees (0, 90, 180 or 270) that turns the stored picture upright.
+    codec : str
+        FFmpeg's name of the codec.
+    pixel_format : str
+        FFmpeg's name of the pixel format.
+    """
+
+    path: Path
+    width: int
+    height: int
+    frame_rate: float
+    duration: float | None
+    frame_count: int | None
+    rotation: int
+    codec: str
+    pixel_format: str
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """Consecutive kept frames of a video.
+
+    Parameters
+    ----------
+    frames : ndarray, shape (n,), int64
+        Native frame numbers, counted from 0 in the original file.
+    times : ndarray, shape (n,), float64
+        Presentation times in seconds after the video's first frame, strictly increasing.
+    images : ndarray, shape (n, H, W, 3), uint8
+        RGB pictures, upright.
+    """
+
+    frames: np.ndarray
+    times: np.ndarray
+    images: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Read a video's size, frame rate and length, and prove that its first frame decodes.
+
+    Parameters
+    ----------
+    path : str or Path
+        The video file.
+
+    Returns
+    -------
+    VideoInfo
+        What the file claims, with rotation applied to the size.
+
+    Raises
+    ------
+    VideoError
+        The file is missing, unreadable, not a video, or nothing in it decodes.
+    """
+    path = Path(path)
+    with open_video(path) as (container, stream):
+        decoder = PacketDecoder(container, stream)
+        frame = _first_frame(path, decoder, decoder.frames())
+        return _describe(path, container, stream, frame)
+
+
+def read_frames(
+    path: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    frame_rate: float | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    batch_size: int = 32,
+) -> Iterator[FrameBatch]:
+    """Decode a video from front to back, in constant memory.
+
+    Parameters
+    ----------
+    path : str or Path
+        The video file.
+    size : (int, int), optional
+        Height and width to resize to, by area averaging; the displayed size when left out.
+    frame_rate : float, optional
+        Keep only the frames nearest to the times 0, 1 / frame_rate, 2 / frame_rate, ...; no frame comes twice, so
+        a video with fewer frames keeps them all. Every frame when left out.
+    start, end : float, optional
+        Keep frames with start <= time < end, in seconds after the first frame, to the millisecond.
+    batch_size : int, default 32
+        Frames per batch; the last batch may have fewer.
+
+    Yields
+    ------
+    FrameBatch
+        Frame numbers, times and pictures. Numbers and times are those in the whole file, whatever `start` is.
+
+    Raises
+    ------
+    ParameterError
+        An argument is out of range.
+    VideoError
+        The file is missing, unreadable, not a video, has nothing to decode, or no frame between `start` and `end`.
+
+    Warns
+    -----
+    VideoWarning
+        The file ends early or is damaged; what could be decoded has been given.
+
+    Notes
+    -----
+    Times come from the timestamps, never from frame number and rate, so that videos with variable frame rate keep
+    their time. Where a file has no timestamps (raw streams) frames are spaced by its frame rate.
+
+    Examples
+    --------
+    >>> for batch in read_frames("swing.mp4", size=(224, 224), frame_rate=10):  # doctest: +SKIP
+    ...     print(batch.frames, batch.times, batch.images.shape)
+    """
+    _check_parameters(size, frame_rate, start, end, batch_size)
+    return _read(Path(path), size, frame_rate, start, end, batch_size)
+
+
+def _read(
+    path: Path,
+    size: tuple[int, int] | None,
+    frame_rate: float | None,
+    start: float | None,
+    end: float | None,
+    batch_size: int,
+) -> Iterator[FrameBatch]:
+    point = find_seek_point(path, start) if start is not None and start > _SEEK_FROM else None
+    with open_video(path) as (container, stream):
+        decoder = PacketDecoder(container, stream, key_pts=point.pts if point else None)
+        decoded = decoder.frames()
+        first = _first_frame(path, decoder, decoded)
+        info = _describe(path, container, stream, first)
+        clock = _Clock(first, 1 / info.frame_rate, point)
+        timed = _timed(chain([first], decoded), clock, point.number if point else 0)
+        chosen = timed
+        if frame_rate is not None:
+            chosen = nearest_to_grid(timed, frame_rate, clock.time_of_pts(point.previous_pts) if point else None)
+        if start is not None:
+            since = start - _HALF_MILLISECOND
+            chosen = dropwhile(lambda item: item.time < since, chosen)
+        if end is not None:
+            until = end - _HALF_MILLISECOND
+            chosen = takewhile(lambda item: item.time < until, chosen)
+        orientation = frame_orientation(first)
+        height, width = size or (info.height, info.width)
+        batch: list[tuple[int, float, np.ndarray]] = []
+        empty = True
+        for number, time, frame in chosen:
+            batch.append((number, time, _picture(frame, orientation, height, width)))
+            empty = False
+            if len(batch) == batch_size:
+                yield _stack(batch)
+                batch.clear()
+        if batch:
+            yield _stack(batch)
+        if empty:
+            raise VideoError(
+                f"{path}: no frame between {format_timecode(start or 0)} and "
+                f"{'the end' if end is None else format_timecode(end)}"
+                + (f"; the last frame is at {format_timecode(clock.last)}" if decoder.finished else "")
+                + ": choose an earlier start or a later end"
+            )
+        if decoder.finished:
+            _warn_of_damage(path, info, stream, decoder, point, clock)
+
+
+class _Clock:
+    """Seconds after the first frame, strictly increasing even where a file's timestamps are missing or jump back."""
+
+    def __init__(self, first: VideoFrame, interval: float, point: SeekPoint | None):
+        self.last = -interval
+        self._interval = interval
+        self._time_base = first.time_base or Fraction(1)
+        self._origin = point.first_pts if point else first.pts
+        self._offset = 0.0
+
+    def time_of_pts(self, pts: int) -> float:
+        if self._origin is None:  # the first frames had no timestamps
+            self._origin = pts
+            self._offset = self.last + self._interval
+        return (pts - self._origin) * self._time_base.numerator / self._time_base.denominator + self._offset
+
+    def time_of(self, frame: VideoFrame) -> float:
+        time = self.last + self._interval if frame.pts is None else self.time_of_pts(frame.pts)
+        if time <= self.last:
+            # A long way back is a new recording appended to the file; a little is a damaged or doubled timestamp.
+            restarted = self.last - time > 1
+            corrected = self.last + (self._interval if restarted else 0.001)
+            self._offset += corrected - time if restarted else 0.0
+            time = corrected
+        self.last = time
+        return time
+
+
+def _timed(frames: Iterator[VideoFrame], clock: _Clock, number: int) -> Iterator[TimedFrame]:
+    for position, frame in enumerate(frames, start=number):
+        yield TimedFrame(position, clock.time_of(frame), frame)
+
+
+def _picture(frame: VideoFrame, orientation: Orientation, height: int, width: int) -> np.ndarray:
+    stored_height, stored_width = orientation.displayed_size(height, width)
+    rgb = frame.reformat(width=stored_width, height=stored_height, format="rgb24", interpolation="AREA")
+    return orientation.apply(rgb.to_ndarray())
+
+
+def _stack(batch: list[tuple[int, float, np.ndarray]]) -> FrameBatch:
+    numbers, times, images = zip(*batch, strict=True)
+    return FrameBatch(np.array(numbers, dtype=np.int64), np.array(times, dtype=np.float64), np.stack(images))
+
+
+def _describe(path: Path, container: InputContainer, stream: VideoStream, frame: VideoFrame) -> VideoInfo:
+    orientation = frame_orientation(frame)
+    pixel_aspect = float(stream.sample_aspect_ratio or 1)
+    stored_width = frame.width
+    if 0.25 <= pixel_aspect <= 4:  # beyond that it is a damaged header
+        stored_width = max(1, round(frame.width * pixel_aspect))
+    height, width = orientation.displayed_size(frame.height, stored_width)
+    rate = float(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE)
+    if stream.duration is not None and stream.time_base is not None:
+        duration = float(stream.duration * stream.time_base)
+    elif container.duration is not None:
+        duration = container.duration / 1e6
+    else:
+        duration = None
+    count = stream.frames or (round(duration * rate) if duration is not None else None)
+    return VideoInfo(
+        path=path,
+        width=width,
+        height=height,
+        frame_rate=rate,
+        duration=duration,
+        frame_count=count,
+        rotation=orientation.rotation,
+        codec=stream.codec_context.name,
+        pixel_format=frame.format.name,
+    )
+
+
+def _first_frame(path: Path, decoder: PacketDecoder, decoded: Iterator[VideoFrame]) -> VideoFrame:
+    frame = next(decoded, None)
+    if frame is None:
+        raise VideoError(
+            f"{path}: no frame can be decoded ({decoder.packets} packets read, {decoder.damaged} damaged"
+            f"{', ' + decoder.read_error if decoder.read_error else ''}); copy or record the video again"
+        )
+    return frame
+
+
+def _warn_of_damage(
+    path: Path, info: VideoInfo, stream: VideoStream, decoder: PacketDecoder, point: SeekPoint | None, clock: _Clock
+) -> None:
+    packets = point.packets if point else decoder.packets
+    missing = max(0, stream.frames - packets)
+    reasons = []
+    if missing:
+        reasons.append(f"{missing} of {stream.frames} frames are missing")
+    if decoder.damaged:
+        reasons.append(f"{decoder.damaged} packets are damaged")
+    if decoder.read_error:
+        reasons.append(f"reading stopped with: {decoder.read_error}")
+    if not reasons:
+        return
+    promised = "" if info.duration is None else f" of {format_timecode(info.duration)}"
+    warnings.warn(
+        f"{path}: truncated or damaged ({'; '.join(reasons)}); going on with what decodes, up to "
+        f"{format_timecode(clock.last)}{promised}",
+        VideoWarning,
+        stacklevel=3,
+    )
+
+
+def _check_parameters(
+    size: tuple[int, int] | None, frame_rate: float | None, start: float | None, end: float | None, batch_size: int
+) -> None:
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise ParameterError(f"size must be (height, width) in pixels, both at least 1, not {size!r}")
+    if frame_rate is not None and not (isfinite(frame_rate) and frame_rate > 0):
+        raise ParameterError(f"frame_rate must be a positive number of frames per second, not {frame_rate!r}")
+    if start is not None and not (isfinite(start) and start >= 0):
+        raise ParameterError(f"start must be a time in seconds, 0 or later, not {start!r}")
+    if end is not None and not end > (start or 0):
+        raise ParameterError(f"end must be a time in seconds after start ({start or 0:g}), not {end!r}")
+    if batch_size < 1:
+        raise ParameterError(f"batch_size must be at least 1, not {batch_size!r}")
