@@ -1,0 +1,219 @@
+"""What one frame of `side_by_side.mp4` looks like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from lactoolkit.alignment.result import AlignedVideo
+from lactoolkit.report.playback import Playback
+from lactoolkit.report.text import COLOUR_A, COLOUR_B, printable, shorten
+from lactoolkit.video.timecode import format_timecode
+
+TALLEST_PANEL = 480
+_SMALLEST_PANEL_HEIGHT = 200
+_WIDEST_PANEL = 960
+_NARROWEST_PANEL = 264
+
+_MARGIN = 8
+_FONT_SIZE = 15
+_LINE = 26
+_TIMELINE = 34
+
+_BACKGROUND = (18, 18, 20)
+_TEXT = (235, 235, 235)
+_FAINT = (150, 150, 155)
+_TRACK = (45, 45, 50)
+_PLAYED = (120, 190, 120)
+_TO_PLAY = (85, 115, 85)
+_HELD_BRIGHTNESS = 0.35
+
+
+def picture_sizes(a: AlignedVideo, b: AlignedVideo) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Sizes (height, width) at which to show two videos: one height, their own aspect ratios, no larger than needed."""
+    widest_aspect = max(a.width / a.height, b.width / b.height)
+    height = min(TALLEST_PANEL, max(a.height, b.height, _SMALLEST_PANEL_HEIGHT), int(_WIDEST_PANEL / widest_aspect))
+    height = max(_even(height), 2)
+    return (height, _even(height * a.width / a.height)), (height, _even(height * b.width / b.height))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded frame: its pixels (H, W, 3) uint8, native frame number and time in seconds."""
+
+    pixels: np.ndarray
+    frame: int
+    time: float
+
+
+class FrameLayout:
+    """Draws the frames of a side-by-side video.
+
+    The panels carry the videos, the lines above them the file names, the lines below them time and frame number; the
+    strip at the bottom shows the confidence along the whole hit, with the playhead.
+
+    Parameters
+    ----------
+    a, b : AlignedVideo
+        The two videos.
+    playback : Playback
+        What will be played.
+    headline : str
+        A sentence for the strip, such as a warning that the match is no better than chance; "" for none.
+    """
+
+    def __init__(self, a: AlignedVideo, b: AlignedVideo, playback: Playback, headline: str = "") -> None:
+        self._playback = playback
+        sizes = picture_sizes(a, b)
+        self._panel_widths = [max(width, _NARROWEST_PANEL) for _, width in sizes]
+        self._top = _LINE
+        self._bottom = _LINE + sizes[0][0]
+        self._panels = [_MARGIN, 2 * _MARGIN + self._panel_widths[0]]
+        # Narrow pictures stand in the middle of their panels.
+        self._lefts = [self._panels[k] + (self._panel_widths[k] - sizes[k][1]) // 2 for k in range(2)]
+        self.width = 3 * _MARGIN + sum(self._panel_widths)
+        self._strip_top = self._bottom + _LINE + (_LINE if headline else 0)
+        self.height = _even(self._strip_top + _LINE + _TIMELINE + _MARGIN)
+        self._template = self._draw_template((a, b), headline)
+
+    def draw(self, index: int, a: Picture, b: Picture) -> np.ndarray:
+        """Draw frame ``index`` of the playback.
+
+        Parameters
+        ----------
+        index : int
+            Position in the playback.
+        a, b : Picture
+            The frames to show, of the sizes that :func:`picture_sizes` gave.
+
+        Returns
+        -------
+        ndarray, shape (height, width, 3), uint8
+            RGB.
+        """
+        canvas = self._template.copy()
+        held = (bool(self._playback.held_a[index]), bool(self._playback.held_b[index]))
+        for side, picture in enumerate((a, b)):
+            height, width = picture.pixels.shape[:2]
+            left = self._lefts[side]
+            pixels = picture.pixels
+            if held[side]:
+                pixels = (pixels * np.float32(_HELD_BRIGHTNESS)).astype(np.uint8)
+            canvas[self._top : self._top + height, left : left + width] = pixels
+            if held[side]:
+                self._paste(canvas, self._hold_sign(1 - side), left + width // 2, self._top + height // 2, centred=True)
+            caption = f"{format_timecode(picture.time)}   frame {picture.frame}"
+            self._paste(canvas, self._line(caption, _TEXT), self._panels[side], self._bottom)
+        self._draw_strip(canvas, index)
+        return canvas
+
+    def _draw_strip(self, canvas: np.ndarray, index: int) -> None:
+        confidence = self._playback.confidence[index]
+        if np.isfinite(confidence):
+            caption = f"confidence {confidence:.2f}"
+        elif self._playback.held_a[index] or self._playback.held_b[index]:
+            caption = "no counterpart"
+        else:
+            caption = "not aligned"
+        self._paste(canvas, self._line(caption, _TEXT), _MARGIN, self._strip_top)
+        played, total = index / self._playback.frame_rate, (len(self._playback) - 1) / self._playback.frame_rate
+        clock = self._line(f"{format_timecode(played)} / {format_timecode(total)}", _FAINT)
+        self._paste(canvas, clock, self.width - _MARGIN - clock.shape[1], self._strip_top)
+        track = slice(self._strip_top + _LINE, self._strip_top + _LINE + _TIMELINE)
+        head = _MARGIN + int(index * (self._track_width - 1) / max(len(self._playback) - 1, 1))
+        part = canvas[track, _MARGIN : head + 1]
+        part[self._to_play_mask[:, : head + 1 - _MARGIN]] = _PLAYED
+        canvas[track, max(head - 1, 0) : head + 2] = (255, 255, 255)
+
+    @property
+    def _track_width(self) -> int:
+        return self.width - 2 * _MARGIN
+
+    @cached_property
+    def _track_frames(self) -> np.ndarray:
+        """Position in the playback that each column of the timeline stands for."""
+        return np.linspace(0, len(self._playback) - 1, self._track_width).round().astype(np.int64)
+
+    @cached_property
+    def _to_play_mask(self) -> np.ndarray:
+        """Pixels of the timeline below the curve of the confidence, bool (_TIMELINE, _track_width)."""
+        level = np.nan_to_num(self._playback.confidence[self._track_frames], nan=0.0)
+        # One pixel at least, so that a confidence of zero does not look like a gap.
+        heights = np.where(np.isnan(self._playback.confidence[self._track_frames]), 0, np.maximum(level * _TIMELINE, 1))
+        return np.arange(_TIMELINE, 0, -1)[:, None] <= heights.round()[None, :]
+
+    def _draw_template(self, videos: tuple[AlignedVideo, AlignedVideo], headline: str) -> np.ndarray:
+        canvas = np.full((self.height, self.width, 3), _BACKGROUND, dtype=np.uint8)
+        for side, (letter, colour) in enumerate((("A", COLOUR_A), ("B", COLOUR_B))):
+            name, font = printable(videos[side].path.name)
+            room = self._panel_widths[side] - 30
+            length = len(name)
+            while length > 4 and _font(font).getlength(shorten(name, length)) > room:
+                length -= 1
+            badge = self._line(f" {letter} ", (255, 255, 255), background=colour)
+            self._paste(canvas, badge, self._panels[side], 2)
+            title = _draw_line(shorten(name, length), font, _TEXT, _BACKGROUND)
+            self._paste(canvas, title, self._panels[side] + badge.shape[1] + 6, 2)
+        if headline:
+            text = self._line(headline, (255, 205, 90))
+            self._paste(canvas, text, _MARGIN, self._strip_top - _LINE)
+        track = canvas[self._strip_top + _LINE : self._strip_top + _LINE + _TIMELINE, _MARGIN : self.width - _MARGIN]
+        track[:] = _TRACK
+        track[self._to_play_mask] = _TO_PLAY
+        # The colour of the video that moves on alone.
+        for held, colour in ((self._playback.held_a, COLOUR_B), (self._playback.held_b, COLOUR_A)):
+            track[_TIMELINE // 2 - 3 : _TIMELINE // 2 + 3, held[self._track_frames]] = colour
+        return canvas
+
+    def _hold_sign(self, moving: int) -> np.ndarray:
+        """Two bars, as on a pause button, and which video goes on."""
+        if moving not in self._signs:
+            text = self._line(f"waits: only {'AB'[moving]} shows this", _TEXT, background=(0, 0, 0))
+            sign = np.zeros((text.shape[0] + 34, text.shape[1] + 16, 3), dtype=np.uint8)
+            middle = sign.shape[1] // 2
+            sign[6:32, middle - 11 : middle - 3] = _TEXT
+            sign[6:32, middle + 3 : middle + 11] = _TEXT
+            sign[34:, 8 : 8 + text.shape[1]] = text
+            self._signs[moving] = sign
+        return self._signs[moving]
+
+    @cached_property
+    def _signs(self) -> dict[int, np.ndarray]:
+        return {}
+
+    @staticmethod
+    def _line(text: str, colour: tuple[int, int, int], background: tuple[int, int, int] = _BACKGROUND) -> np.ndarray:
+        return _draw_line(text, printable("")[1], colour, background)
+
+    @staticmethod
+    def _paste(canvas: np.ndarray, image: np.ndarray, left: int, top: int, *, centred: bool = False) -> None:
+        """Put an image onto the canvas, cut off where it does not fit."""
+        if centred:
+            left, top = left - image.shape[1] // 2, top - image.shape[0] // 2
+        left, top = max(left, 0), max(top, 0)
+        part = canvas[top : top + image.shape[0], left : left + image.shape[1]]
+        part[:] = image[: part.shape[0], : part.shape[1]]
+
+
+def _draw_line(text: str, font: Path, colour: tuple[int, int, int], background: tuple[int, int, int]) -> np.ndarray:
+    face = _font(font)
+    image = Image.new("RGB", (max(int(np.ceil(face.getlength(text))), 1), _LINE - 4), background)
+    ImageDraw.Draw(image).text((0, (_LINE - 4) // 2), text, font=face, fill=colour, anchor="lm")
+    return np.asarray(image)
+
+
+_fonts: dict[Path, ImageFont.FreeTypeFont] = {}
+
+
+def _font(path: Path) -> ImageFont.FreeTypeFont:
+    if path not in _fonts:
+        _fonts[path] = ImageFont.truetype(str(path), _FONT_SIZE)
+    return _fonts[path]
+
+
+def _even(length: float) -> int:
+    return max(round(length / 2) * 2, 2)

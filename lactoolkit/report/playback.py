@@ -1,0 +1,140 @@
+"""When to show which frame of either video so that a hit plays in step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lactoolkit.alignment.result import AlignedVideo, Alignment, Hit
+
+# Shorter gap runs are what different pacing looks like: the faster video is slowed down, nobody waits.
+SHORTEST_HOLD = 0.25
+
+# Smooth to look at; more would only take longer to encode and to download.
+_SMOOTH_RATE = 30.0
+_HIGHEST_RATE = 60.0
+
+# How much of two videos without any hit is shown.
+_LONGEST_WITHOUT_HIT = 30.0
+
+
+@dataclass(frozen=True)
+class Playback:
+    """Frames of the played video, one entry each.
+
+    Parameters
+    ----------
+    frame_rate : float
+        Frames per second to play at.
+    times_a, times_b : ndarray, shape (K,), float64
+        Which moment of either video to show, in seconds; neither ever goes back.
+    confidence : ndarray, shape (K,), float64
+        Confidence of the match shown, between 0 and 1; NaN while one video is held.
+    held_a, held_b : ndarray, shape (K,), bool
+        Whether A (B) stands still because the other passes frames that have no counterpart.
+    """
+
+    frame_rate: float
+    times_a: np.ndarray
+    times_b: np.ndarray
+    confidence: np.ndarray
+    held_a: np.ndarray
+    held_b: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.times_a)
+
+
+def playback_rate(alignment: Alignment) -> float:
+    """Frames per second at which a side-by-side video shows all analysed frames and moves smoothly (at most 60)."""
+    analysed = max(_analysed_rate(alignment.a), _analysed_rate(alignment.b))
+    native = max(alignment.a.frame_rate, alignment.b.frame_rate)
+    return float(min(max(analysed, min(native, _SMOOTH_RATE)), _HIGHEST_RATE))
+
+
+def plan_playback(alignment: Alignment) -> Playback:
+    """Plan how the best hit is played: matched frames together, at no more than the natural speed of either video.
+
+    Between two matched pairs, both videos move on in proportion, so where one process is slower, the other is slowed
+    down with it. Where frames of one video have no counterpart for :data:`SHORTEST_HOLD` seconds or longer, the other
+    is held (first A, then B, as in the alignment) until they have passed. Without any hit, both videos play from
+    their start at their own speed, for half a minute at most.
+
+    Parameters
+    ----------
+    alignment : Alignment
+        Whose first hit to play.
+
+    Returns
+    -------
+    Playback
+    """
+    rate = playback_rate(alignment)
+    if not alignment.hits:
+        return _play_unaligned(alignment, rate)
+    hit = alignment.hits[0]
+    node_a, node_b, confidence, held_a, held_b = _nodes(alignment, hit)
+    # A step lasts as long as it took in the video where it took longer.
+    clock = np.concatenate(([0.0], np.cumsum(np.maximum(np.diff(node_a), np.diff(node_b)))))
+    # A little slack, or rounding would drop the last frame.
+    played = np.arange(int(clock[-1] * rate + 1e-6) + 1) / rate
+    # The node reached last says how the stretch that follows it is played.
+    latest = np.searchsorted(clock, played + 1e-9, side="right") - 1
+    holding = held_a[latest] | held_b[latest]
+    return Playback(
+        frame_rate=rate,
+        times_a=np.interp(played, clock, node_a),
+        times_b=np.interp(played, clock, node_b),
+        confidence=np.where(holding, np.nan, np.interp(played, clock, confidence)),
+        held_a=held_a[latest],
+        held_b=held_b[latest],
+    )
+
+
+def _nodes(alignment: Alignment, hit: Hit) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Corners of the played path: the matched pairs, and for every hold where it begins, turns and ends."""
+    times_a, times_b = alignment.a.times, alignment.b.times
+    nodes: list[tuple[float, float, float, bool, bool]] = []
+    last = len(hit) - 1
+    for k in range(len(hit)):
+        now_a, now_b, confidence = float(hit.times_a[k]), float(hit.times_b[k]), float(hit.confidence[k])
+        hold_a = hold_b = False
+        if k < last:
+            # Last unmatched frame of either video before the next pair (or the pair's own frame, if there is none).
+            until_a, until_b = float(times_a[hit.rows[k + 1] - 1]), float(times_b[hit.columns[k + 1] - 1])
+            hold_a, hold_b = until_b - now_b >= SHORTEST_HOLD, until_a - now_a >= SHORTEST_HOLD
+        nodes.append((now_a, now_b, confidence, hold_a, hold_b and not hold_a))
+        if hold_a:
+            nodes.append((now_a, until_b, confidence, False, hold_b))
+            now_b = until_b
+        if hold_b:
+            nodes.append((until_a, now_b, confidence, False, False))
+    columns = list(zip(*nodes, strict=True))
+    return (
+        np.array(columns[0]),
+        np.array(columns[1]),
+        np.array(columns[2]),
+        np.array(columns[3], dtype=bool),
+        np.array(columns[4], dtype=bool),
+    )
+
+
+def _play_unaligned(alignment: Alignment, rate: float) -> Playback:
+    spans = [float(video.times[-1] - video.times[0]) for video in (alignment.a, alignment.b)]
+    played = np.arange(int(min(max(spans), _LONGEST_WITHOUT_HIT) * rate + 1e-6) + 1) / rate
+    never = np.zeros(len(played), dtype=bool)
+    return Playback(
+        frame_rate=rate,
+        times_a=alignment.a.times[0] + np.minimum(played, spans[0]),
+        times_b=alignment.b.times[0] + np.minimum(played, spans[1]),
+        confidence=np.full(len(played), np.nan),
+        held_a=never,
+        held_b=never,
+    )
+
+
+def _analysed_rate(video: AlignedVideo) -> float:
+    if len(video.times) < 2:
+        return 0.0
+    return 1.0 / float(np.median(np.diff(video.times)))

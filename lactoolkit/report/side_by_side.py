@@ -1,0 +1,86 @@
+"""`side_by_side.mp4`: the two videos playing in step along the best hit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from lactoolkit.alignment.result import AlignedVideo, Alignment
+from lactoolkit.errors import VideoError, VideoWarning
+from lactoolkit.report.frame_layout import FrameLayout, Picture, picture_sizes
+from lactoolkit.report.playback import plan_playback
+from lactoolkit.video.decoding import read_frames
+from lactoolkit.video.encoding import VideoWriter
+
+_BATCH = 8
+
+
+def write_side_by_side(alignment: Alignment, path: Path, *, progress: bool = False) -> None:
+    """Write a video of the best hit, both inputs next to each other in step.
+
+    Both inputs are decoded once, in order, at the size they are shown in: memory does not grow with their length.
+    How a hit is played is described in :func:`lactoolkit.report.playback.plan_playback`.
+
+    Parameters
+    ----------
+    alignment : Alignment
+        Whose first hit to play; its input files must still be where they were.
+    path : Path
+        The file, H.264 in MP4, replaced if it exists.
+    progress : bool
+        Whether to show a progress bar on stderr when it takes longer than a second.
+
+    Raises
+    ------
+    VideoError
+        If an input can no longer be read.
+    OSError
+        If the file cannot be written.
+    """
+    playback = plan_playback(alignment)
+    layout = FrameLayout(alignment.a, alignment.b, playback, _headline(alignment))
+    size_a, size_b = picture_sizes(alignment.a, alignment.b)
+    with (
+        warnings.catch_warnings(),
+        closing(_show(alignment.a, size_a, playback.times_a)) as pictures_a,
+        closing(_show(alignment.b, size_b, playback.times_b)) as pictures_b,
+        VideoWriter(path, playback.frame_rate, layout.width, layout.height) as writer,
+        tqdm(total=len(playback), desc="side_by_side.mp4", unit="frame", delay=1, disable=not progress) as bar,
+    ):
+        # Whoever aligned the videos has heard of their damage already.
+        warnings.simplefilter("ignore", VideoWarning)
+        for index, (a, b) in enumerate(zip(pictures_a, pictures_b, strict=True)):
+            writer.write(layout.draw(index, a, b))
+            bar.update()
+
+
+def _headline(alignment: Alignment) -> str:
+    if not alignment.hits:
+        return "no alignment found: both play from their start"
+    return "" if alignment.significant else "no alignment better than chance: for inspection only"
+
+
+def _show(video: AlignedVideo, size: tuple[int, int], times: np.ndarray) -> Iterator[Picture]:
+    """Yield, for each of the moments wanted, the frame nearest in time; the moments never go back."""
+    frames = _pictures(video, size, float(times[0]), float(times[-1]))
+    shown = next(frames, None)
+    if shown is None:
+        raise VideoError(f"{video.path}: no frame can be read any more; was the file changed?")
+    following = next(frames, None)
+    for time in times:
+        while following is not None and abs(following.time - time) <= abs(shown.time - time):
+            shown, following = following, next(frames, None)
+        yield shown
+
+
+def _pictures(video: AlignedVideo, size: tuple[int, int], start: float, end: float) -> Iterator[Picture]:
+    # One frame more on either side: rounding in start or end may not cost the frame that is wanted.
+    frame = 1.5 / video.frame_rate
+    for batch in read_frames(video.path, size=size, start=max(start - frame, 0.0), end=end + frame, batch_size=_BATCH):
+        for number, time, pixels in zip(batch.frames, batch.times, batch.images, strict=True):
+            yield Picture(pixels, int(number), float(time))

@@ -1,0 +1,244 @@
+"""`similarity.png`: the matrix of similarities with the path of the best hit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+
+from lactoolkit.alignment.result import AlignedVideo, Alignment, GapRun, Hit
+from lactoolkit.report.playback import SHORTEST_HOLD
+from lactoolkit.report.text import COLOUR_A, COLOUR_B, printable, shorten
+from lactoolkit.video.timecode import format_timecode
+
+# More cells than this along an axis could not be told apart in the picture.
+MOST_CELLS = 1000
+
+_DPI = 150
+_NAME_LENGTH = 48
+_TITLE_LENGTH = 36
+_PATH_COLOURS = "plasma"
+_COLOURS = {"a": tuple(c / 255 for c in COLOUR_A), "b": tuple(c / 255 for c in COLOUR_B)}
+
+
+def write_similarity_plot(alignment: Alignment, path: Path) -> None:
+    """Draw the similarity of every moment of A (across) with every moment of B (upwards), and the path of the hit.
+
+    Parameters
+    ----------
+    alignment : Alignment
+        What to draw; the path is that of its first hit.
+    path : Path
+        The PNG file, replaced if it exists.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    # Own defaults only: a user's matplotlibrc may not change what the report looks like.
+    with matplotlib.rc_context(matplotlib.rcParamsDefault):
+        FigureCanvasAgg(figure := _draw(alignment))
+        figure.savefig(path, dpi=_DPI)
+
+
+def resample_matrix(
+    similarity: np.ndarray, times_a: np.ndarray, times_b: np.ndarray, most_cells: int = MOST_CELLS
+) -> tuple[np.ndarray, tuple[float, float], tuple[float, float]]:
+    """Average a matrix over a regular grid of time.
+
+    Parameters
+    ----------
+    similarity : ndarray, shape (N, M)
+        Similarity of frame i of A with frame j of B.
+    times_a, times_b : ndarray, shapes (N,), (M,)
+        Times of the frames in seconds, increasing.
+    most_cells : int
+        Upper bound of the grid's cells along either axis.
+
+    Returns
+    -------
+    grid : ndarray, float32, shape (at most ``most_cells``, at most ``most_cells``)
+        Mean of the frame pairs in each cell; cells without a frame of their own show the nearest one.
+    extent_a, extent_b : tuple of float
+        Where the grid begins and ends, in seconds.
+    """
+    cells_a, extent_a = _time_cells(times_a, most_cells)
+    cells_b, extent_b = _time_cells(times_b, most_cells)
+    rows = np.stack([similarity[start:stop].mean(axis=0, dtype=np.float32) for start, stop in cells_a])
+    grid = np.stack([rows[:, start:stop].mean(axis=1) for start, stop in cells_b], axis=1)
+    return grid, extent_a, extent_b
+
+
+def _time_cells(times: np.ndarray, most_cells: int) -> tuple[list[tuple[int, int]], tuple[float, float]]:
+    """Which frames (half-open range) belong to each cell of a regular grid, and the grid's extent in seconds."""
+    if len(times) == 1:
+        return [(0, 1)], (float(times[0]) - 0.5, float(times[0]) + 0.5)
+    step = float(np.median(np.diff(times)))
+    count = int(min(round((times[-1] - times[0]) / step) + 1, most_cells))
+    width = (times[-1] - times[0]) / max(count - 1, 1) if count < most_cells else None
+    low, high = float(times[0]) - step / 2, float(times[-1]) + step / 2
+    if width is not None:
+        low, high = float(times[0]) - width / 2, float(times[-1]) + width / 2
+    edges = np.linspace(low, high, count + 1)
+    starts = np.searchsorted(times, edges[:-1])
+    stops = np.searchsorted(times, edges[1:])
+    middles = (edges[:-1] + edges[1:]) / 2
+    right = np.clip(np.searchsorted(times, middles), 1, len(times) - 1)
+    nearest = np.where(middles - times[right - 1] <= times[right] - middles, right - 1, right)
+    empty = stops <= starts
+    starts, stops = np.where(empty, nearest, starts), np.where(empty, nearest + 1, stops)
+    return list(zip(starts.tolist(), stops.tolist(), strict=True)), (low, high)
+
+
+def _draw(alignment: Alignment) -> Figure:
+    grid, extent_a, extent_b = resample_matrix(alignment.similarity, alignment.a.times, alignment.b.times)
+    width, height = _axes_size(extent_a[1] - extent_a[0], extent_b[1] - extent_b[0])
+    figure = Figure(figsize=(width + 2.0, height + 1.7), layout="constrained")
+    places = figure.add_gridspec(2, 2, width_ratios=(width, 0.16))
+    axes = figure.add_subplot(places[:, 0])
+    low, high = _limits(grid)
+    image = axes.imshow(
+        grid.T,
+        extent=(*extent_a, *extent_b),
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap="gray",
+        vmin=low,
+        vmax=high,
+    )
+    bar = figure.colorbar(image, cax=figure.add_subplot(places[0, 1]))
+    bar.set_label("similarity of two frames\n(unrelated: below 0)", fontsize=9)
+    if alignment.hits:
+        path = _draw_hit(axes, alignment.hits[0], alignment)
+        bar = figure.colorbar(path, cax=figure.add_subplot(places[1, 1]))
+        bar.set_label("confidence of the match", fontsize=9)
+        figure.legend(
+            handles=_legend(alignment.hits[0]), loc="outside lower center", ncols=3, frameon=False, fontsize=8
+        )
+    axes.set_xlim(extent_a)
+    axes.set_ylim(extent_b)
+    _name_axis(axes.xaxis, "A", alignment.a)
+    _name_axis(axes.yaxis, "B", alignment.b)
+    _write_title(figure, alignment)
+    axes.set_title(_result_lines(alignment), fontsize=9)
+    return figure
+
+
+def _draw_hit(axes: Axes, hit: Hit, alignment: Alignment) -> LineCollection:
+    left, right = float(hit.times_a[0]), float(hit.times_a[-1])
+    bottom, top = float(hit.times_b[0]), float(hit.times_b[-1])
+    # White on black is seen on any background.
+    for colour, width in (("black", 2.4), ("white", 1.2)):
+        axes.add_patch(Rectangle((left, bottom), right - left, top - bottom, fill=False, edgecolor=colour, lw=width))
+    for gap in hit.gaps:
+        _draw_gap(axes, gap, (left, right), (bottom, top), alignment)
+    # The path breaks where either video leaves out more than pacing explains.
+    jump_a, jump_b = np.diff(hit.times_a), np.diff(hit.times_b)
+    broken = (jump_a >= SHORTEST_HOLD) | (jump_b >= SHORTEST_HOLD)
+    points = np.column_stack([hit.times_a, hit.times_b]).astype(np.float64)
+    segments = np.stack([points[:-1], points[1:]], axis=1)[~broken]
+    between = ((hit.confidence[:-1] + hit.confidence[1:]) / 2)[~broken].astype(np.float64)
+    outline = LineCollection(list(segments), colors="black", linewidths=5, capstyle="round")
+    path = LineCollection(list(segments), cmap=_PATH_COLOURS, linewidths=3, capstyle="round")
+    path.set_array(between)
+    path.set_clim(0.0, 1.0)
+    for k in np.flatnonzero(broken):
+        # As the alignment has it: B's frames pass first, then A's.
+        corners = [(points[k, 0], points[k, 1]), (points[k, 0], points[k + 1, 1]), tuple(points[k + 1])]
+        axes.plot(*zip(*corners, strict=True), color="white", linewidth=1.2, linestyle=(0, (2, 2)))
+    axes.add_collection(outline)
+    axes.add_collection(path)
+    return path
+
+
+def _draw_gap(
+    axes: Axes, gap: GapRun, range_a: tuple[float, float], range_b: tuple[float, float], alignment: Alignment
+) -> None:
+    """Mark unmatched frames by a tick beside the hit's box, and long runs of them by a band across it."""
+    video = alignment.a if gap.video == "a" else alignment.b
+    half = 0.5 / video.frame_rate
+    first, length = gap.first_time - half, gap.last_time - gap.first_time + 2 * half
+    thick = 0.012
+    if gap.video == "a":
+        margin = thick * float(alignment.b.times[-1] - alignment.b.times[0])
+        tick = Rectangle((first, range_b[0] - margin), length, margin, color=_COLOURS["a"], linewidth=0)
+        band = Rectangle((first, range_b[0]), length, range_b[1] - range_b[0], color=_COLOURS["a"], alpha=0.4, lw=0)
+    else:
+        margin = thick * float(alignment.a.times[-1] - alignment.a.times[0])
+        tick = Rectangle((range_a[0] - margin, first), margin, length, color=_COLOURS["b"], linewidth=0)
+        band = Rectangle((range_a[0], first), range_a[1] - range_a[0], length, color=_COLOURS["b"], alpha=0.4, lw=0)
+    axes.add_patch(tick)
+    if gap.last_time - gap.first_time >= SHORTEST_HOLD:
+        axes.add_patch(band)
+
+
+def _legend(hit: Hit) -> list[Line2D | Rectangle]:
+    path_colour = matplotlib.colormaps[_PATH_COLOURS](0.8)
+    entries: list[Line2D | Rectangle] = [Line2D([], [], color=path_colour, linewidth=3, label="matched frames")]
+    for video, other in (("a", "b"), ("b", "a")):
+        if any(gap.video == video for gap in hit.gaps):
+            label = f"frames of {video.upper()} without counterpart in {other.upper()}"
+            entries.append(Rectangle((0, 0), 1, 1, color=_COLOURS[video], linewidth=0, label=label))
+    return entries
+
+
+def _name_axis(axis: Axis, letter: str, video: AlignedVideo) -> None:
+    name, font = printable(shorten(video.path.name, _NAME_LENGTH))
+    label: Text = axis.label
+    axis.set_label_text(f"{letter}: {name}: time (s)")
+    label.set_fontproperties(FontProperties(fname=str(font), size=10))
+    label.set_color(_COLOURS[letter.lower()])
+    # A file name with two dollar signs is no formula.
+    label.set_parse_math(False)
+
+
+def _write_title(figure: Figure, alignment: Alignment) -> None:
+    names = "  and  ".join(shorten(video.path.name, _TITLE_LENGTH) for video in (alignment.a, alignment.b))
+    names, font = printable(names)
+    title = figure.suptitle(names)
+    title.set_fontproperties(FontProperties(fname=str(font), size=11))
+    title.set_parse_math(False)
+
+
+def _result_lines(alignment: Alignment) -> str:
+    if not alignment.hits:
+        return "no alignment found"
+    hit = alignment.hits[0]
+    a, b = (
+        f"{letter} {format_timecode(float(times[0]))} to {format_timecode(float(times[-1]))}"
+        for letter, times in (("A", hit.times_a), ("B", hit.times_b))
+    )
+    line = f"{a}   matches   {b}   (mean confidence {hit.mean_confidence:.2f})"
+    return (
+        line
+        if alignment.significant
+        else f"no alignment better than chance; best candidate, for inspection only:\n{line}"
+    )
+
+
+def _axes_size(span_a: float, span_b: float) -> tuple[float, float]:
+    """Size of the axes in inches: one second as long across as upwards, unless one video is far longer."""
+    ratio = float(np.clip(span_a / span_b, 1 / 2.2, 2.2))
+    area = 5.6**2
+    return float(np.sqrt(area * ratio)), float(np.sqrt(area / ratio))
+
+
+def _limits(grid: np.ndarray) -> tuple[float, float]:
+    """Range of the colours: without the outermost half per cent, so that a few odd cells don't wash out the rest."""
+    finite = grid[np.isfinite(grid)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = np.quantile(finite, (0.005, 0.995))
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(high) + 0.5)
