@@ -18,6 +18,10 @@ from av.video.stream import VideoStream
 from lactoolkit.errors import VideoError
 
 # Streams of these kinds are pictures that accompany a recording (cover art, thumbnails), not the recording.
+_INCOMPLETE_MP4 = (
+    "incomplete MP4: its index (moov atom) is missing or cut, so the recording or the copy was interrupted; "
+    "copy it again, or repair it with a tool such as untrunc"
+)
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -132,6 +136,8 @@ def _check_file(path: Path) -> None:
 
 def _choose_stream(path: Path, container: InputContainer) -> VideoStream:
     videos = container.streams.video
+    if not videos and _lacks_mp4_index(path):
+        raise VideoError(f"{path}: {_INCOMPLETE_MP4}")
     recordings = [stream for stream in videos if not stream.disposition & _PICTURES]
     if not recordings:
         if videos:
@@ -141,6 +147,8 @@ def _choose_stream(path: Path, container: InputContainer) -> VideoStream:
         raise VideoError(f"{path}: no video stream; name a file with a video stream")
     stream = recordings[0]
     if stream.codec_context is None:
+        if _lacks_mp4_index(path):
+            raise VideoError(f"{path}: {_INCOMPLETE_MP4}")
         raise VideoError(
             f"{path}: the video's codec is unknown to FFmpeg; convert it, for example with "
             "`ffmpeg -i IN -c:v libx264 OUT.mp4` of a build that knows it"
@@ -151,12 +159,8 @@ def _choose_stream(path: Path, container: InputContainer) -> VideoStream:
 
 def _why_not_a_video(path: Path) -> str:
     """Say why FFmpeg could not open a file, from the file's own bytes."""
-    boxes = _top_level_boxes(path)
-    if "ftyp" in boxes and "moov" not in boxes:
-        return (
-            "incomplete MP4: its index (moov atom) is missing, so the recording or the copy was interrupted; "
-            "copy it again, or repair it with a tool such as untrunc"
-        )
+    if _lacks_mp4_index(path):
+        return _INCOMPLETE_MP4
     with open(path, "rb") as file:
         head = file.read(512)
     if b"\0" not in head and all(byte >= 32 or byte in b"\t\n\r\f\x1b" for byte in head):
@@ -164,20 +168,25 @@ def _why_not_a_video(path: Path) -> str:
     return "not a video that FFmpeg can read; play it to see whether it is damaged, or convert it to MP4"
 
 
-def _top_level_boxes(path: Path) -> list[str]:
-    """Names of the top-level boxes of an ISO base media (MP4, MOV) file, as far as they can be followed."""
-    names: list[str] = []
+def _lacks_mp4_index(path: Path) -> bool:
+    """Whether a file is ISO base media (MP4, MOV) whose movie box is not there or not complete."""
+    boxes: list[str] = []
     size = path.stat().st_size
     with open(path, "rb") as file:
         position = 0
-        while position + 8 <= size and len(names) < 64:
+        while position + 8 <= size and len(boxes) < 64:
             file.seek(position)
             header = file.read(16)
             length = int.from_bytes(header[:4], "big")
-            if length == 1:
+            if length == 1:  # the length stands behind the name
                 length = int.from_bytes(header[8:16], "big")
-            names.append(header[4:8].decode("latin-1"))
-            if length < 8:  # 0: the box reaches to the end of the file
+            elif length == 0:  # up to the end of the file
+                length = size - position
+            name = header[4:8].decode("latin-1")
+            if name == "moov":
+                return position + length > size
+            boxes.append(name)
+            if length < 8:
                 break
             position += length
-    return names
+    return bool(boxes) and boxes[0] in ("ftyp", "mdat", "wide", "skip", "free")

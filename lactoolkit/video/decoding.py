@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, dropwhile, takewhile
@@ -20,13 +21,15 @@ from lactoolkit.video.container import PacketDecoder, open_video
 from lactoolkit.video.orientation import Orientation, frame_orientation
 from lactoolkit.video.sampling import TimedFrame, nearest_to_grid
 from lactoolkit.video.seeking import SeekPoint, find_seek_point
-from lactoolkit.video.timecode import format_timecode
+from lactoolkit.video.timecode import format_timecode, parse_timecode
 
 # A start within the first seconds is reached faster by decoding than by reading the whole file's packets.
 _SEEK_FROM = 10.0
 # Times are given and shown in milliseconds: a frame at 7.26667 s is the frame at 7.267 s.
 _HALF_MILLISECOND = 0.0005
 _DEFAULT_RATE = 25.0
+# Containers that do not count their frames round their length, or take it from the sound.
+_ABSENT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def _read(
         decoded = decoder.frames()
         first = _first_frame(path, decoder, decoded)
         info = _describe(path, container, stream, first)
-        clock = _Clock(first, 1 / info.frame_rate, point)
+        clock = _Clock(first, 1 / info.frame_rate, point, decoding_order=container.format.name == "avi")
         timed = _timed(chain([first], decoded), clock, point.number if point else 0)
         chosen = timed
         if frame_rate is not None:
@@ -208,6 +211,7 @@ def _read(
             raise VideoError(
                 f"{path}: no frame between {format_timecode(start or 0)} and "
                 f"{'the end' if end is None else format_timecode(end)}"
+                + (f" nearest to a tick of {frame_rate:g} frames per second" if frame_rate else "")
                 + (f"; the last frame is at {format_timecode(clock.last)}" if decoder.finished else "")
                 + ": choose an earlier start or a later end"
             )
@@ -216,14 +220,24 @@ def _read(
 
 
 class _Clock:
-    """Seconds after the first frame, strictly increasing even where a file's timestamps are missing or jump back."""
+    """Seconds after the first frame, strictly increasing even where a file's timestamps are missing or jump back.
 
-    def __init__(self, first: VideoFrame, interval: float, point: SeekPoint | None):
+    AVI has no presentation times, and those that FFmpeg guesses for it are not even in order; but its frames follow
+    each other at the pace of their decoding times (`decoding_order`).
+    """
+
+    def __init__(self, first: VideoFrame, interval: float, point: SeekPoint | None, *, decoding_order: bool):
         self.last = -interval
+        self.frames = point.number if point else 0
+        self.last_duration = interval
         self._interval = interval
+        self._decoding_order = decoding_order
         self._time_base = first.time_base or Fraction(1)
-        self._origin = point.first_pts if point else first.pts
+        self._origin = point.first_pts if point else self._timestamp(first)
         self._offset = 0.0
+
+    def _timestamp(self, frame: VideoFrame) -> int | None:
+        return frame.dts if self._decoding_order else frame.pts
 
     def time_of_pts(self, pts: int) -> float:
         if self._origin is None:  # the first frames had no timestamps
@@ -232,7 +246,8 @@ class _Clock:
         return (pts - self._origin) * self._time_base.numerator / self._time_base.denominator + self._offset
 
     def time_of(self, frame: VideoFrame) -> float:
-        time = self.last + self._interval if frame.pts is None else self.time_of_pts(frame.pts)
+        timestamp = self._timestamp(frame)
+        time = self.last + self._interval if timestamp is None else self.time_of_pts(timestamp)
         if time <= self.last:
             # A long way back is a new recording appended to the file; a little is a damaged or doubled timestamp.
             restarted = self.last - time > 1
@@ -240,6 +255,8 @@ class _Clock:
             self._offset += corrected - time if restarted else 0.0
             time = corrected
         self.last = time
+        self.frames += 1
+        self.last_duration = max(self._interval, float(frame.duration * self._time_base))
         return time
 
 
@@ -267,12 +284,7 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, frame:
         stored_width = max(1, round(frame.width * pixel_aspect))
     height, width = orientation.displayed_size(frame.height, stored_width)
     rate = float(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE)
-    if stream.duration is not None and stream.time_base is not None:
-        duration = float(stream.duration * stream.time_base)
-    elif container.duration is not None:
-        duration = container.duration / 1e6
-    else:
-        duration = None
+    duration = _claimed_duration(container, stream)
     count = stream.frames or (round(duration * rate) if duration is not None else None)
     return VideoInfo(
         path=path,
@@ -285,6 +297,17 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, frame:
         codec=stream.codec_context.name,
         pixel_format=frame.format.name,
     )
+
+
+def _claimed_duration(container: InputContainer, stream: VideoStream) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    if "matroska" in container.format.name:  # says when a stream ends, not how long it lasts
+        end = container.duration / 1e6 if container.duration is not None else None
+        with suppress(ParameterError):
+            end = parse_timecode(stream.metadata.get("DURATION", ""))
+        return None if end is None else end - (container.start_time or 0) / 1e6
+    return None if container.duration is None else container.duration / 1e6
 
 
 def _first_frame(path: Path, decoder: PacketDecoder, decoded: Iterator[VideoFrame]) -> VideoFrame:
@@ -301,10 +324,14 @@ def _warn_of_damage(
     path: Path, info: VideoInfo, stream: VideoStream, decoder: PacketDecoder, point: SeekPoint | None, clock: _Clock
 ) -> None:
     packets = point.packets if point else decoder.packets
-    missing = max(0, stream.frames - packets)
+    missing = stream.frames - packets
+    absent = (info.duration or 0) - clock.last - clock.last_duration
     reasons = []
-    if missing:
-        reasons.append(f"{missing} of {stream.frames} frames are missing")
+    # Frames that an edit list cuts off are missing too, but then the video is as long as it claims.
+    if missing > 0 and (info.duration is None or absent > 0.5 / info.frame_rate):
+        reasons.append(f"{clock.frames} of {stream.frames} frames decode")
+    elif not stream.frames and absent > _ABSENT_SECONDS:
+        reasons.append(f"the last {absent:.1f} s are missing")
     if decoder.damaged:
         reasons.append(f"{decoder.damaged} packets are damaged")
     if decoder.read_error:
@@ -313,7 +340,7 @@ def _warn_of_damage(
         return
     promised = "" if info.duration is None else f" of {format_timecode(info.duration)}"
     warnings.warn(
-        f"{path}: truncated or damaged ({'; '.join(reasons)}); going on with what decodes, up to "
+        f"{path}: truncated or damaged ({'; '.join(reasons)}); going on with what there is, up to "
         f"{format_timecode(clock.last)}{promised}",
         VideoWarning,
         stacklevel=3,
