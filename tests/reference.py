@@ -4,8 +4,8 @@ Three independent statements of the same quantity:
 
 - :func:`enumerated_score` sums over every local alignment one by one (tables up to about 6 x 6),
 - :func:`recursive_score` is the log-domain recursion cell by cell on torch scalars, differentiated by autograd,
-- :func:`plain_posterior` is straightforward log-domain code on NumPy arrays in the precision asked for: in float64 it is the truth
-  for large tables, in float32 it says what error plain code of that precision makes.
+- :func:`plain_posterior` is straightforward log-domain code on NumPy arrays in the precision asked for: in float64 it
+  is the truth for large tables, in float32 it says what error plain code of that precision makes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def enumerate_chains(n, m):
 def count_cells(chain, n, m):
     """How often a chain matches, opens a gap into and extends a gap into each cell: three (n, m) arrays.
 
-    Between two matches (i, j) and (k, l) the columns j+1..l-1 are gapped first, along row i, then the rows i+1..k-1, along column l-1.
+    Between two matches (i, j) and (k, l) the columns j+1..l-1 are gapped first, along row i, then the rows i+1..k-1,
+    along column l-1.
     """
     matched, opened, extended = np.zeros((3, n, m))
     for i, j in chain:
@@ -45,7 +46,7 @@ def count_cells(chain, n, m):
 
 
 def enumerated_score(similarity, gap_open, gap_extend, temperature, allow_empty=False):
-    """Soft score of one pair, as the log of the sum over all its local alignments; differentiable by autograd to any order."""
+    """Soft score of one pair: log of the sum over all its local alignments; autograd differentiates it to any order."""
     n, m = similarity.shape
     counts = np.array([count_cells(chain, n, m) for chain in enumerate_chains(n, m)])
     matched, opened, extended = torch.from_numpy(counts).to(similarity.dtype).unbind(1)

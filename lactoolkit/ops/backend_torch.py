@@ -1,11 +1,11 @@
 """Soft Smith-Waterman in plain torch operations: the fallback for any device.
 
-The table is swept by anti-diagonals, all cells of a diagonal and all pairs of the batch at once. The recursion runs in the log
-domain; derivatives are carried by the transition probabilities of each cell (Mensch & Blondel 2018), so that the backward sweep and
-both directional derivatives are sums of products. Only ``exp``, ``log`` and exact arithmetic are used, and sums over a table follow a
-fixed tree, so padding a pair does not change one bit of its result.
+The table is swept by anti-diagonals, all cells of a diagonal and all pairs of the batch at once. The recursion runs in
+the log domain; derivatives are carried by the transition probabilities of each cell (Mensch & Blondel 2018), so that
+the backward sweep and both directional derivatives are sums of products. Only ``exp``, ``log`` and exact arithmetic
+are used, and sums over a table follow a fixed tree, so padding a pair does not change one bit of its result.
 
-Names of the tables: ``d`` counts anti-diagonals, rows are kept as they are, and cell ``(i, j)`` lies at ``[d = i + j, i]``.
+In the tables ``d`` counts anti-diagonals and rows stay what they are: cell ``(i, j)`` lies at ``[d = i + j, i]``.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def _transition_weights(tables: _Tables) -> _Weights:
 
 
 def _sweep_backward(weights: _Weights, rates: _Weights | None, flow: Tensor | None) -> Tensor:
-    """Probability (D, 3, B, N + 1) that the alignment passes each state, or with ``rates`` its directional derivative."""
+    """Probability (D, 3, B, N + 1) that the alignment passes each state; with ``rates``, its rate of change."""
     count, _, batch, rows = weights.diagonal.shape
     result = weights.final.new_zeros(count + 2, 3, batch, rows)
     if flow is not None:

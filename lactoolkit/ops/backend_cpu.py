@@ -1,0 +1,70 @@
+"""The Numba kernels on CPU tensors: NumPy views in, tensors around new NumPy arrays out."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lactoolkit.kernels import smith_waterman_cpu as kernels
+
+
+def score(
+    similarity: Tensor,
+    gap_open: Tensor,
+    gap_extend: Tensor,
+    lengths: Tensor | None,
+    temperature: float,
+    allow_empty: bool,
+) -> Tensor:
+    """Soft scores ``(B,)`` of a batch ``(B, N, M)``; penalties are both ``(B, 1, 1)`` or both ``(B, N, M)``."""
+    arrays = _arrays(similarity, gap_open, gap_extend)
+    return torch.from_numpy(kernels.score(*arrays, _lengths(lengths, similarity), temperature, allow_empty))
+
+
+def posterior(
+    similarity: Tensor,
+    gap_open: Tensor,
+    gap_extend: Tensor,
+    lengths: Tensor | None,
+    temperature: float,
+    allow_empty: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Soft scores and their derivatives by similarity ``(B, N, M)`` and by both penalties, in the penalties' shape."""
+    arrays = _arrays(similarity, gap_open, gap_extend)
+    return _tensors(kernels.posterior(*arrays, _lengths(lengths, similarity), temperature, allow_empty))
+
+
+def posterior_jvp(
+    similarity: Tensor,
+    gap_open: Tensor,
+    gap_extend: Tensor,
+    lengths: Tensor | None,
+    temperature: float,
+    allow_empty: bool,
+    tangent_similarity: Tensor,
+    tangent_open: Tensor,
+    tangent_extend: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Directional derivative of :func:`posterior` along the tangents, that is the Hessian of the score times them."""
+    arrays = _arrays(similarity, gap_open, gap_extend)
+    tangents = _arrays(tangent_similarity, tangent_open, tangent_extend)
+    return _tensors(kernels.posterior_jvp(*arrays, _lengths(lengths, similarity), temperature, allow_empty, *tangents))
+
+
+def _arrays(*tensors: Tensor) -> list[np.ndarray]:
+    # contiguous() returns the tensor itself where it is already; the kernels are compiled for C order only.
+    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+
+
+def _lengths(lengths: Tensor | None, similarity: Tensor) -> np.ndarray:
+    if lengths is not None:
+        return lengths.contiguous().numpy()
+    full = np.empty((similarity.shape[0], 2), np.int64)
+    full[:, 0], full[:, 1] = similarity.shape[1:]
+    return full
+
+
+def _tensors(arrays: tuple[np.ndarray, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    scores, match, d_open, d_extend = map(torch.from_numpy, arrays)
+    return scores, match, d_open, d_extend
