@@ -150,11 +150,11 @@ class FrameLayout:
         canvas = np.full((self.height, self.width, 3), _BACKGROUND, dtype=np.uint8)
         for side, (letter, colour) in enumerate((("A", COLOUR_A), ("B", COLOUR_B))):
             name, font = printable(videos[side].path.name)
-            room = self._panel_widths[side] - 30
+            badge = self._line(f" {letter} ", (255, 255, 255), background=colour)
+            room = self._panel_widths[side] - badge.shape[1] - 6
             length = len(name)
             while length > 4 and _font(font).getlength(shorten(name, length)) > room:
                 length -= 1
-            badge = self._line(f" {letter} ", (255, 255, 255), background=colour)
             self._paste(canvas, badge, self._panels[side], 2)
             title = _draw_line(shorten(name, length), font, _TEXT, _BACKGROUND)
             self._paste(canvas, title, self._panels[side] + badge.shape[1] + 6, 2)

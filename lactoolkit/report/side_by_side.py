@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def _headline(alignment: Alignment) -> str:
     return "" if alignment.significant else "no alignment better than chance: for inspection only"
 
 
-def _show(video: AlignedVideo, size: tuple[int, int], times: np.ndarray) -> Iterator[Picture]:
+def _show(video: AlignedVideo, size: tuple[int, int], times: np.ndarray) -> Generator[Picture]:
     """Yield, for each of the moments wanted, the frame nearest in time; the moments never go back."""
     frames = _pictures(video, size, float(times[0]), float(times[-1]))
     shown = next(frames, None)
@@ -78,7 +78,7 @@ def _show(video: AlignedVideo, size: tuple[int, int], times: np.ndarray) -> Iter
         yield shown
 
 
-def _pictures(video: AlignedVideo, size: tuple[int, int], start: float, end: float) -> Iterator[Picture]:
+def _pictures(video: AlignedVideo, size: tuple[int, int], start: float, end: float) -> Generator[Picture]:
     # One frame more on either side: rounding in start or end may not cost the frame that is wanted.
     frame = 1.5 / video.frame_rate
     for batch in read_frames(video.path, size=size, start=max(start - frame, 0.0), end=end + frame, batch_size=_BATCH):

@@ -28,7 +28,7 @@ _DPI = 150
 _NAME_LENGTH = 48
 _TITLE_LENGTH = 36
 _PATH_COLOURS = "plasma"
-_COLOURS = {"a": tuple(c / 255 for c in COLOUR_A), "b": tuple(c / 255 for c in COLOUR_B)}
+_COLOURS = {"a": "#{:02x}{:02x}{:02x}".format(*COLOUR_A), "b": "#{:02x}{:02x}{:02x}".format(*COLOUR_B)}
 
 
 def write_similarity_plot(alignment: Alignment, path: Path) -> None:

@@ -1,0 +1,178 @@
+"""`lac align`: two videos in, matching frames out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import (
+    TIME,
+    device_option,
+    encoder_option,
+    frame_rate_option,
+    quiet_option,
+    video_path,
+    wants_progress,
+)
+from .tables import format_table
+
+if TYPE_CHECKING:
+    from lactoolkit.alignment.result import Alignment, Hit
+
+_SAMPLES = 10
+
+
+@click.command()
+@click.argument("a", type=video_path())
+@click.argument("b", type=video_path())
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="New folder for the results.")
+@encoder_option
+@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Weights for the encoder.")
+@frame_rate_option
+@click.option("--start-a", type=TIME, help="Leave out what comes before this time in A (62.5 or 1:02.5).")
+@click.option("--end-a", type=TIME, help="Leave out what comes from this time on in A.")
+@click.option("--start-b", type=TIME, help="Leave out what comes before this time in B.")
+@click.option("--end-b", type=TIME, help="Leave out what comes from this time on in B.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, matched pairs included.")
+@quiet_option
+@click.option("--overwrite", is_flag=True, help="Replace results that lac align wrote to FOLDER before.")
+@click.option("--no-cache", is_flag=True, help="Neither use nor keep features of these videos.")
+@device_option
+def align(
+    a: Path,
+    b: Path,
+    out: Path | None,
+    encoder: str,
+    weights: Path | None,
+    frame_rate: float | None,
+    start_a: float | None,
+    end_a: float | None,
+    start_b: float | None,
+    end_b: float | None,
+    as_json: bool,
+    quiet: bool,
+    overwrite: bool,
+    no_cache: bool,
+    device: str,
+) -> None:
+    """Find the stretch of video A that matches a stretch of video B, frame by frame.
+
+    A and B show the same process, such as two golf swings or two runs of a robot, at any speed and with anything
+    before and after it. Prints where the match lies. With -o, FOLDER receives pairs.csv (matched frames),
+    alignment.json (everything else), similarity.png and side_by_side.mp4 (both videos playing in step).
+
+    \b
+    Examples:
+      lac align first_swing.mp4 second_swing.mp4
+      lac align first_swing.mp4 second_swing.mp4 -o swings --start-b 1:02.5
+    """
+    progress = wants_progress(quiet)
+    if out is not None:
+        from lactoolkit.report.bundle import check_output
+
+        check_output(out, overwrite=overwrite)
+    from lactoolkit.alignment.align import align_videos
+
+    alignment = align_videos(
+        a,
+        b,
+        encoder=encoder,
+        weights=weights,
+        frame_rate=frame_rate,
+        start_a=start_a,
+        end_a=end_a,
+        start_b=start_b,
+        end_b=end_b,
+        cache=not no_cache,
+        device=device,
+        progress=progress,
+    )
+    if out is not None:
+        from lactoolkit.report.bundle import write_report
+
+        write_report(alignment, out, overwrite=overwrite, progress=progress)
+    if as_json:
+        from lactoolkit.report.alignment_json import alignment_document, dump_document
+
+        click.echo(dump_document(alignment_document(alignment, pairs=True)), nl=False)
+        return
+    click.echo("\n\n".join(_describe(alignment, out, quiet)))
+
+
+def _describe(alignment: Alignment, out: Path | None, quiet: bool) -> list[str]:
+    """Paragraphs for the reader."""
+    paragraphs = [_verdict(alignment)]
+    if alignment.hits:
+        paragraphs += [_interval_table(alignment), _summary(alignment.hits[0])]
+        if out is None:
+            paragraphs.append(_sample_table(alignment.hits[0]))
+    if out is not None:
+        from lactoolkit.report.bundle import REPORT_FILES
+
+        paragraphs.append(f"Written to {click.format_filename(out)}: {', '.join(REPORT_FILES)}")
+    elif not quiet:
+        paragraphs.append("Add -o FOLDER for all pairs, a picture and a video of both playing in step.")
+    return paragraphs
+
+
+def _verdict(alignment: Alignment) -> str:
+    if not alignment.hits:
+        verdict = "No alignment found."
+    else:
+        chance = f"p = {alignment.hits[0].p_value:.2g}"
+        verdict = (
+            f"A and B match, better than chance ({chance})."
+            if alignment.significant
+            else f"No alignment better than chance ({chance}). The best candidate, for inspection only:"
+        )
+    return f"{verdict}\nNote: {alignment.note}" if alignment.note else verdict
+
+
+def _interval_table(alignment: Alignment) -> str:
+    from lactoolkit.video.timecode import format_timecode
+
+    hit = alignment.hits[0]
+    rows = []
+    for letter, video, times, frames in (
+        ("A", alignment.a, hit.times_a, hit.frames_a),
+        ("B", alignment.b, hit.times_b, hit.frames_b),
+    ):
+        rows.append(
+            [
+                letter,
+                format_timecode(float(times[0])),
+                str(frames[0]),
+                format_timecode(float(times[-1])),
+                str(frames[-1]),
+                f"{times[-1] - times[0]:.3f} s",
+                click.format_filename(video.path, shorten=True),
+            ]
+        )
+    return format_table(["", "start", "frame", "end", "frame", "length", "video"], rows, right=(1, 2, 3, 4, 5))
+
+
+def _summary(hit: Hit) -> str:
+    pairs = "1 matched pair" if len(hit) == 1 else f"{len(hit)} matched pairs"
+    # A single pair takes no time, so it has no pacing.
+    pacing = f"\nPacing {hit.pacing:.2f}: B takes {hit.pacing:.2f} s for each second of A" if len(hit) > 1 else ""
+    return f"{pairs}, mean confidence {hit.mean_confidence:.2f}{pacing}"
+
+
+def _sample_table(hit: Hit) -> str:
+    from lactoolkit.video.timecode import format_timecode
+
+    count = min(_SAMPLES, len(hit))
+    positions = [round(k * (len(hit) - 1) / max(count - 1, 1)) for k in range(count)]
+    rows = [
+        [
+            format_timecode(float(hit.times_a[k])),
+            str(hit.frames_a[k]),
+            format_timecode(float(hit.times_b[k])),
+            str(hit.frames_b[k]),
+            f"{hit.confidence[k]:.2f}",
+        ]
+        for k in positions
+    ]
+    return format_table(["A time", "frame", "B time", "frame", "confidence"], rows, right=range(5))

@@ -1,0 +1,58 @@
+"""`lac doctor`: is everything in place, and does it compute rightly?"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from .tables import format_table
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(as_json: bool) -> None:
+    """Show versions, CPU, GPU and cache, and test every kernel against sums over all alignments.
+
+    Exits with status 1 if a kernel computes wrongly. Put the output into every bug report.
+
+    \b
+    Example:
+      lac doctor
+    """
+    from lactoolkit.report.diagnostics import diagnose
+
+    findings = diagnose()
+    click.echo(json.dumps(findings, indent=2, ensure_ascii=False) if as_json else "\n\n".join(_describe(findings)))
+    if not findings["healthy"]:
+        click.get_current_context().exit(1)
+
+
+def _describe(findings: dict[str, Any]) -> list[str]:
+    cpu, cache = findings["cpu"], findings["cache"]
+    packages = [[name, version or "not installed"] for name, version in findings["packages"].items()]
+    cards = [
+        f"{card['name']}, {card['memory_bytes'] / 2**30:.0f} GiB, compute capability {card['compute_capability']}"
+        for card in findings["gpu"]
+    ]
+    machine = [
+        ["Python", f"{findings['python']} on {findings['platform']}"],
+        ["CPU", f"{cpu['name']} ({', '.join(cpu['features']) or 'no vector features known'})"],
+        [
+            "threads",
+            f"{cpu['usable_cores']} cores; torch uses {cpu['torch_threads']}, the kernels {cpu['kernel_threads']}",
+        ],
+        ["GPU", "; ".join(cards) or "none that torch can use"],
+        ["Numba CUDA", findings["numba_cuda"]["state"]],
+        ["OpenCV", findings["opencv"]],
+        ["cache", f"{cache['path']} ({cache['size_bytes'] / 1e6:.1f} MB)"],
+        *([f"encoder {name}", state] for name, state in findings["encoders"].items()),
+    ]
+    tests = [[test["status"], test["backend"], test["detail"]] for test in findings["self_tests"]]
+    return [
+        format_table(["package", "version"], packages),
+        format_table(["machine", ""], machine),
+        format_table(["self-test", "kernel", ""], tests),
+        "All self-tests that can run here passed." if findings["healthy"] else "A SELF-TEST FAILED: results are wrong.",
+    ]
