@@ -132,10 +132,13 @@ def render_video(
     return (np.array(ticks) - ticks[0]) * float(time_base)
 
 
-def render_audio(path: str | Path, seconds: float = 1.0) -> None:
-    """Write a file that holds silence and no video."""
+def render_audio(path: str | Path, seconds: float = 1.0, *, cover: bool = False) -> None:
+    """Write a file that holds silence and no video, with a cover picture on request."""
     with av.open(str(path), "w") as container:
-        _encode_silence(container, container.add_stream("aac", rate=16_000, layout="mono"), seconds)
+        stream = container.add_stream("aac", rate=16_000, layout="mono")
+        if cover:
+            _encode(container, _add_cover(container), VideoFrame.from_ndarray(numbered_picture(9999), format="rgb24"))
+        _encode_silence(container, stream, seconds)
 
 
 def truncate(path: str | Path, keep: float) -> None:

@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
-from lactoolkit.errors import OutputError, ParameterError
+from lactoolkit.errors import MissingDependencyError, OutputError, ParameterError
 
 # Fine enough for every usual frame rate (24, 25, 30, 50, 60 and their 1000/1001 relatives) to fall on whole ticks or
 # within 6 microseconds of one.
@@ -44,6 +44,8 @@ class VideoWriter:
     ------
     ParameterError
         The frame rate or size is out of range, or a picture does not fit.
+    MissingDependencyError
+        PyAV was built without an H.264 encoder.
     OutputError
         The file cannot be written: no such folder, no permission, full disk.
 
@@ -64,10 +66,9 @@ class VideoWriter:
         self._shape = (height, width, 3)
         self._interval = 1 / frame_rate
         self._last_time = -self._interval
-        try:
-            self._container = av.open(os.path.abspath(path), "w", format="mp4", options={"movflags": "+faststart"})
-        except (av.error.FFmpegError, OSError) as error:
-            raise self._output_error(error) from error
+        if "libx264" not in av.codecs_available:
+            raise MissingDependencyError("this PyAV has no H.264 encoder; install its own wheel: `pip install av`")
+        self._container = av.open(os.path.abspath(path), "w", format="mp4", options={"movflags": "+faststart"})
         stream = self._container.add_stream("libx264", rate=Fraction(frame_rate).limit_denominator(1001))
         assert isinstance(stream, VideoStream)
         stream.width, stream.height = width - width % 2, height - height % 2
@@ -81,6 +82,10 @@ class VideoWriter:
         stream.codec_context.color_range = ColorRange.MPEG
         stream.options = {"crf": str(quality), "preset": "veryfast"}
         self._stream = stream
+        try:
+            self._container.start_encoding()
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._output_error(error) from error
 
     def __enter__(self) -> VideoWriter:
         return self
