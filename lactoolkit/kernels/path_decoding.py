@@ -70,17 +70,18 @@ class LocalPath:
             for axis in (1, 0):
                 start, stop = int(self.pairs[k, axis]) + 1, int(self.pairs[k + 1, axis])
                 if start < stop:
-                    runs.append(PathGap(axis, start, stop))  # type: ignore[arg-type]
+                    runs.append(PathGap(axis, start, stop))
         return tuple(runs)
 
 
 @njit(cache=True, nogil=True)
-def hard_tile(similarity, gap_open, gap_extend, top_g, top_y, left_m, left_x, left_y, trace):
-    """Run the hard recursion over one tile of the table.
+def hard_tile(products, scale, shift, gap_open, gap_extend, top_g, top_y, left_m, left_x, left_y, trace):
+    """Run the hard recursion over one tile of the table, with the similarity ``scale * products - shift``.
 
     Parameters
     ----------
-    similarity : ndarray, shape (R, C), float32 or float64
+    products : ndarray, shape (R, C), float32 or float64
+    scale, shift : float
     gap_open, gap_extend : float
     top_g, top_y : ndarray, shape (C + 1,), float64
         States of the row above the tile, from the column before its first on; overwritten with its last row.
@@ -100,7 +101,7 @@ def hard_tile(similarity, gap_open, gap_extend, top_g, top_y, left_m, left_x, le
     best_row = -1
     best_column = -1
     keep = trace.shape[0] > 0
-    for i in range(similarity.shape[0]):
+    for i in range(products.shape[0]):
         corner_g = top_g[0]
         corner_y = top_y[0]
         m_left = left_m[i]
@@ -108,11 +109,11 @@ def hard_tile(similarity, gap_open, gap_extend, top_g, top_y, left_m, left_x, le
         y = left_y[i]
         top_g[0] = m_left if m_left >= x_left else x_left
         top_y[0] = y
-        for j in range(similarity.shape[1]):
+        for j in range(products.shape[1]):
             up_g = top_g[j + 1]
             up_y = top_y[j + 1]
             before = corner_g if corner_g >= corner_y else corner_y
-            m = similarity[i, j] + (before if before > 0.0 else 0.0)
+            m = scale * products[i, j] - shift + (before if before > 0.0 else 0.0)
             opened_x = m_left - gap_open
             extended_x = x_left - gap_extend
             x = extended_x if extended_x > opened_x else opened_x
@@ -304,7 +305,9 @@ def best_local_path(similarity: Any, gap_open: float, gap_extend: float) -> Loca
     trace = np.empty((rows, columns), dtype=np.uint8)
     top = np.full((2, columns + 1), -np.inf)
     left = np.full((3, rows), -np.inf)
-    score, row, column = hard_tile(table, gap_open, gap_extend, top[0], top[1], left[0], left[1], left[2], trace)
+    score, row, column = hard_tile(
+        table, 1.0, 0.0, gap_open, gap_extend, top[0], top[1], left[0], left[1], left[2], trace
+    )
     pairs = np.empty((min(rows, columns), 2), dtype=np.int64)
     count = follow_trace(trace, row, column, IN_M, pairs)[0]
     return LocalPath(float(score), pairs[:count][::-1].copy())
