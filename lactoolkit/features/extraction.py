@@ -1,0 +1,205 @@
+"""From a video file to the pooled taps of its frames."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from lactoolkit.errors import VideoWarning
+from lactoolkit.features.cache import entry_key, load_entry, save_entry
+from lactoolkit.models.registry import INPUT_SIZE, encoder_identity, encoder_spec
+from lactoolkit.video.decoding import FrameBatch, VideoInfo, probe, read_frames
+from lactoolkit.video.digest import file_sha256
+
+if TYPE_CHECKING:
+    from lactoolkit.models.encoders import FrameEncoder
+
+_PENDING_BATCHES = 3  # decoded and waiting for the network: enough to keep both busy, constant memory
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """Pooled encoder taps of the frames of one video.
+
+    Parameters
+    ----------
+    frames : ndarray, shape (T,), int64
+        Native numbers of the frames, counted from 0.
+    times : ndarray, shape (T,), float64
+        Their times in seconds from the start of the video.
+    values : ndarray, shape (T, sum(tap_sizes)), float32
+        Pooled taps one after the other, neither centred nor normalised, rounded to float16 precision.
+    tap_sizes : tuple of int
+        Lengths of the taps.
+    encoder : str
+        Identity of the encoder.
+    sha256 : str
+        Hex digest of the video file's bytes.
+    info : VideoInfo
+        What the file says about itself.
+    """
+
+    frames: np.ndarray
+    times: np.ndarray
+    values: np.ndarray
+    tap_sizes: tuple[int, ...]
+    encoder: str
+    sha256: str
+    info: VideoInfo
+
+
+def extract_features(
+    path: str | Path,
+    encoder: str | FrameEncoder = "lite0",
+    *,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    frame_rate: float | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    cache: bool = True,
+    progress: bool = False,
+) -> VideoFeatures:
+    """Encode the frames of a video, or find them in the cache.
+
+    Entries of the cache are keyed by the bytes of the video, the encoder's identity and the range and rate of the
+    frames. A hit neither decodes the video nor imports torch. Damage that decoding met is told again on every hit.
+
+    Parameters
+    ----------
+    path : path
+        The video.
+    encoder : str or FrameEncoder
+        Name of an encoder, or one that is loaded already (``weights`` and ``device`` then have no effect).
+    weights : path, optional
+        File of other weights.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+    frame_rate : float, optional
+        Frames per second to encode; every frame by default.
+    start, end : float, optional
+        Range to encode in seconds.
+    cache : bool
+        Use and fill the cache.
+    progress : bool
+        Show a progress bar on stderr when it takes longer than a second.
+
+    Returns
+    -------
+    VideoFeatures
+
+    Raises
+    ------
+    VideoError
+        If the file is missing or cannot be decoded.
+    EncoderError
+        If the encoder is unknown or has no weights.
+
+    Examples
+    --------
+    >>> features = extract_features("data/samples/hammer_fast.mp4")
+    >>> features.values.shape
+    (113, 2736)
+    """
+    path = Path(path)
+    info = probe(path)
+    sha256 = file_sha256(path)
+    if isinstance(encoder, str):
+        tap_sizes, identity = encoder_spec(encoder).tap_sizes, encoder_identity(encoder, weights=weights)
+    else:
+        tap_sizes, identity = encoder.tap_sizes, encoder.identity
+    key = entry_key(video=sha256, encoder=identity, frame_rate=frame_rate, start=start, end=end)
+    entry = load_entry(key) if cache else None
+    if entry is None:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", VideoWarning)
+            frames, times, values = _encode(
+                path, info, _loaded(encoder, weights, device), frame_rate, start, end, progress
+            )
+        damage = [str(one.message) for one in caught if issubclass(one.category, VideoWarning)]
+        for other in caught:
+            if not issubclass(other.category, VideoWarning):
+                warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+        entry = {"frames": frames, "times": times, "values": values, "damage": np.array(damage, dtype=np.str_)}
+        if cache:
+            save_entry(key, **entry)
+    for message in entry["damage"]:
+        # The path may differ from the one under which the damage was first met: the content is the same.
+        warnings.warn(str(message), VideoWarning, stacklevel=2)
+    return VideoFeatures(
+        frames=entry["frames"],
+        times=entry["times"],
+        values=entry["values"].astype(np.float32),
+        tap_sizes=tap_sizes,
+        encoder=identity,
+        sha256=sha256,
+        info=info,
+    )
+
+
+def _loaded(encoder: str | FrameEncoder, weights: str | Path | None, device: str) -> FrameEncoder:
+    if not isinstance(encoder, str):
+        return encoder
+    from lactoolkit.models.encoders import load_encoder
+
+    return load_encoder(encoder, weights=weights, device=device)
+
+
+def _encode(
+    path: Path,
+    info: VideoInfo,
+    encoder: FrameEncoder,
+    frame_rate: float | None,
+    start: float | None,
+    end: float | None,
+    progress: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frame numbers, times and float16 taps; the network runs in a second thread while the next frames are decoded."""
+    import torch
+
+    def run(batch: FrameBatch) -> np.ndarray:
+        with torch.inference_mode():
+            return encoder(torch.from_numpy(batch.images)).cpu().numpy().astype(np.float16)
+
+    frames, times, values = [], [], []
+    pending: deque[Future[np.ndarray]] = deque()
+    batches = read_frames(
+        path, size=INPUT_SIZE, frame_rate=frame_rate, start=start, end=end, batch_size=encoder.batch_size
+    )
+    with (
+        ThreadPoolExecutor(1) as pool,
+        tqdm(
+            desc=path.name,
+            total=_expected_frames(info, frame_rate, start, end),
+            unit="frame",
+            delay=1,
+            leave=False,
+            disable=not progress,
+        ) as bar,
+    ):
+        for batch in batches:
+            frames.append(batch.frames)
+            times.append(batch.times)
+            pending.append(pool.submit(run, batch))
+            if len(pending) > _PENDING_BATCHES:
+                values.append(pending.popleft().result())
+            bar.update(len(batch.frames))
+        values.extend(one.result() for one in pending)
+    if not frames:
+        return np.empty(0, np.int64), np.empty(0), np.empty((0, sum(encoder.tap_sizes)), np.float16)
+    return np.concatenate(frames), np.concatenate(times), np.concatenate(values)
+
+
+def _expected_frames(info: VideoInfo, frame_rate: float | None, start: float | None, end: float | None) -> int | None:
+    """Number of frames for the progress bar, where the container gives its length."""
+    if info.duration is None:
+        return None
+    span = min(end if end is not None else info.duration, info.duration) - (start or 0.0)
+    return max(round(span * min(frame_rate or info.frame_rate, info.frame_rate)), 1)
