@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -122,7 +122,7 @@ def read_frames(
     start: float | None = None,
     end: float | None = None,
     batch_size: int = 32,
-) -> Iterator[FrameBatch]:
+) -> Generator[FrameBatch, None, None]:
     """Decode a video from front to back, in constant memory.
 
     Parameters
@@ -177,7 +177,7 @@ def _read(
     start: float | None,
     end: float | None,
     batch_size: int,
-) -> Iterator[FrameBatch]:
+) -> Generator[FrameBatch, None, None]:
     point = find_seek_point(path, start) if start is not None and start > _SEEK_FROM else None
     with open_video(path) as (container, stream):
         decoder = PacketDecoder(container, stream, key_pts=point.pts if point else None)

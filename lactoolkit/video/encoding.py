@@ -39,6 +39,8 @@ class VideoWriter:
         Size of the pictures in pixels, at least 2.
     quality : int, default 23
         x264's constant rate factor: 18 looks lossless, 28 is small.
+    preset : str, default "veryfast"
+        x264's trade of speed for size, from "ultrafast" to "veryslow".
 
     Raises
     ------
@@ -57,7 +59,16 @@ class VideoWriter:
     ...         writer.write(np.full((48, 64, 3), level, dtype=np.uint8))
     """
 
-    def __init__(self, path: str | Path, frame_rate: float, width: int, height: int, *, quality: int = 23):
+    def __init__(
+        self,
+        path: str | Path,
+        frame_rate: float,
+        width: int,
+        height: int,
+        *,
+        quality: int = 23,
+        preset: str = "veryfast",
+    ):
         if not 0 < frame_rate <= 1000:
             raise ParameterError(f"frame_rate must be above 0 and at most 1000 frames per second, not {frame_rate!r}")
         if width < 2 or height < 2:
@@ -80,7 +91,7 @@ class VideoWriter:
         stream.codec_context.color_primaries = ColorPrimaries.BT709
         stream.codec_context.color_trc = ColorTrc.BT709
         stream.codec_context.color_range = ColorRange.MPEG
-        stream.options = {"crf": str(quality), "preset": "veryfast"}
+        stream.options = {"crf": str(quality), "preset": preset}
         self._stream = stream
         try:
             self._container.start_encoding()
