@@ -29,7 +29,12 @@ class TileGrid:
     @classmethod
     def of(cls, n: int, m: int, tile_size: int) -> TileGrid:
         """Cut an n x m table into tiles of ``tile_size`` or, where that makes too many, ``MAX_PARTS`` a side."""
-        return cls(_edges(n, tile_size), _edges(m, tile_size))
+        return cls(*(_edges(length, min(-(-length // tile_size), MAX_PARTS)) for length in (n, m)))
+
+    @classmethod
+    def of_at_most(cls, n: int, m: int, rows: int, columns: int) -> TileGrid:
+        """Cut an n x m table into tiles of at most ``rows`` x ``columns``, all of nearly one size."""
+        return cls(_edges(n, -(-n // rows)), _edges(m, -(-m // columns)))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -45,8 +50,7 @@ class TileGrid:
         return slice(self.columns[c], self.columns[c + 1])
 
 
-def _edges(length: int, tile_size: int) -> tuple[int, ...]:
-    parts = min(-(-length // tile_size), MAX_PARTS)
+def _edges(length: int, parts: int) -> tuple[int, ...]:
     return tuple(length * k // parts for k in range(parts + 1))
 
 
