@@ -132,7 +132,7 @@ class VideoWriter:
         self._last_time = time
         picture = np.ascontiguousarray(image[: self._stream.height, : self._stream.width])
         frame = VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-            format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+            format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", threads=1
         )
         frame.time_base = _TIME_BASE
         frame.pts = round(time / _TIME_BASE)
