@@ -22,22 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lactoolkit.kernels import smith_waterman_cpu_general as general
+from lactoolkit.kernels import stripe_passes as passes
 from lactoolkit.kernels.scaled_numbers import temperature_constants
+from lactoolkit.kernels.stripe_wavefront import visit_table
 from lactoolkit.kernels.worker_pool import default_threads, run_in_order
 
 Array = NDArray[np.floating]
+Tangents = tuple[Array, Array, Array]
 
-
-def _score_of(total: tuple[float, float, int], temperature: float) -> float:
-    value, _, exponent = total
-    if value == 0.0:
-        return -np.inf
-    return temperature * (np.log(value) + exponent * np.log(2.0))
-
-
-def _score_tangent_of(total: tuple[float, float, int], temperature: float) -> float:
-    value, tangent, _ = total
-    return temperature * tangent / value if value != 0.0 else 0.0
+# Below this many cells a batch is not worth waking another thread for.
+SERIAL_CELLS = 2**15
+# A table of at least this many cells is shared by all threads.
+SHARED_CELLS = 2**17
 
 
 def score(
@@ -50,20 +46,10 @@ def score(
     *,
     threads: int | None = None,
 ) -> Array:
-    """Scores (B,); see the module for the arguments."""
-    constants, negated = _constants(temperature, similarity)
-    zeros = (np.zeros((1, 1), similarity.dtype),) * 3
-    scores = np.empty(len(similarity), similarity.dtype)
-
-    def task(b: int) -> None:
-        n, m = (int(x) for x in lengths[b])
-        *total, _ = general.forward(
-            similarity[b], gap_open[b], gap_extend[b], zeros, n, m, constants, negated, allow_empty
-        )
-        scores[b] = _score_of(tuple(total), temperature)
-
-    run_in_order(task, len(similarity), threads or default_threads())
-    return scores
+    """Scores (B,); see the module for the arguments. ``threads`` is numba's number of threads unless given."""
+    batch = _batch(similarity, gap_open, gap_extend, lengths, temperature)
+    totals = _run(batch, None, allow_empty, None, threads)
+    return _scores(totals, temperature, similarity.dtype)
 
 
 def posterior(
@@ -81,21 +67,10 @@ def posterior(
     The derivative with respect to the similarity is the posterior probability of each match; the other two are negative
     and are shaped like the penalties (summed over what was broadcast). All are 0 outside the lengths.
     """
-    constants, negated = _constants(temperature, similarity)
-    zeros = (np.zeros((1, 1), similarity.dtype),) * 3
-    scores = np.empty(len(similarity), similarity.dtype)
-    values = tuple(np.zeros(a.shape, a.dtype) for a in (similarity, gap_open, gap_extend))
-
-    def task(b: int) -> None:
-        n, m = (int(x) for x in lengths[b])
-        pair = (similarity[b], gap_open[b], gap_extend[b], zeros, n, m, constants, negated)
-        *total, kept = general.forward(*pair, allow_empty)
-        unused = tuple(np.zeros((1, 1), similarity.dtype) for _ in range(3))
-        general.backward(*pair, tuple(total), kept, tuple(v[b] for v in values), unused)
-        scores[b] = _score_of(tuple(total), temperature)
-
-    run_in_order(task, len(similarity), threads or default_threads())
-    return scores, values[0], values[1], values[2]
+    batch = _batch(similarity, gap_open, gap_extend, lengths, temperature)
+    results = _results(similarity, gap_open, gap_extend, lengths)
+    totals = _run(batch, None, allow_empty, results, threads)
+    return _scores(totals, temperature, similarity.dtype), *results
 
 
 def posterior_jvp(
@@ -116,25 +91,80 @@ def posterior_jvp(
     The tangents are shaped like the arguments they belong to. Since the Hessian is symmetric, the last three results
     are the Hessian of the score times the tangents.
     """
-    constants, negated = _constants(temperature, similarity)
-    tangent_scores = np.empty(len(similarity), similarity.dtype)
-    changes = tuple(np.zeros(a.shape, a.dtype) for a in (similarity, gap_open, gap_extend))
-
-    def task(b: int) -> None:
-        n, m = (int(x) for x in lengths[b])
-        tangents = (tangent_similarity[b], tangent_open[b], tangent_extend[b])
-        pair = (similarity[b], gap_open[b], gap_extend[b], tangents, n, m, constants, negated)
-        *total, kept = general.forward(*pair, allow_empty)
-        unused = (
-            np.zeros((1, 1), similarity.dtype),
-            *(np.zeros(a.shape[1:], similarity.dtype) for a in (gap_open, gap_extend)),
-        )
-        general.backward(*pair, tuple(total), kept, unused, tuple(c[b] for c in changes))
-        tangent_scores[b] = _score_tangent_of(tuple(total), temperature)
-
-    run_in_order(task, len(similarity), threads or default_threads())
-    return tangent_scores, changes[0], changes[1], changes[2]
+    batch = _batch(similarity, gap_open, gap_extend, lengths, temperature)
+    results = _results(similarity, gap_open, gap_extend, lengths)
+    totals = _run(batch, (tangent_similarity, tangent_open, tangent_extend), allow_empty, results, threads)
+    values = np.where(totals[:, 0] > 0.0, totals[:, 0], 1.0)
+    tangent_scores = (temperature * totals[:, 1] / values).astype(similarity.dtype)
+    return tangent_scores, *results
 
 
-def _constants(temperature: float, like: Array) -> tuple[NDArray, NDArray]:
-    return temperature_constants(temperature, like.dtype), temperature_constants(-temperature, like.dtype)
+def _batch(similarity: Array, gap_open: Array, gap_extend: Array, lengths: NDArray, temperature: float) -> tuple:
+    dtype = similarity.dtype
+    constants = temperature_constants(temperature, dtype)
+    return similarity, gap_open, gap_extend, lengths, constants, temperature_constants(-temperature, dtype)
+
+
+def _results(similarity: Array, gap_open: Array, gap_extend: Array, lengths: NDArray) -> tuple[Array, Array, Array]:
+    # Kernels write every cell of a pair's rectangle and nothing else.
+    full = bool((lengths == similarity.shape[1:]).all())
+    new = np.empty_like if full and similarity.size else np.zeros_like
+    return new(similarity), new(gap_open), new(gap_extend)
+
+
+def _scores(totals: NDArray, temperature: float, dtype: np.dtype) -> Array:
+    scores = np.full(len(totals), -np.inf)
+    np.log(totals[:, 0], out=scores, where=totals[:, 0] != 0.0)
+    return (temperature * (scores + totals[:, 2] * np.log(2.0))).astype(dtype)
+
+
+def _run(
+    batch: tuple, tangents: Tangents | None, allow_empty: bool, results: Tangents | None, threads: int | None
+) -> NDArray:
+    """Totals (B, 4) of all pairs, and the derivatives into ``results``."""
+    similarity, _, _, lengths, *_ = batch
+    pairs = len(similarity)
+    totals = np.zeros((pairs, 4))
+    cells = lengths.prod(axis=1)
+    threads = threads or default_threads()
+
+    def run_pairs(first: int, last: int) -> None:
+        if results is None:
+            passes.score_pairs(batch, tangents, allow_empty, first, last, totals)
+        else:
+            passes.differentiate_pairs(batch, tangents, allow_empty, first, last, totals, results)
+
+    shared = (
+        threads > 1 and pairs > 0 and (cells.max() >= SHARED_CELLS or (pairs < threads and cells.max() >= SERIAL_CELLS))
+    )
+    if shared:
+        for b in range(pairs):
+            visit_table(batch, tangents, allow_empty, b, totals, results, threads)
+    elif threads == 1 or cells.sum() < SERIAL_CELLS:
+        run_pairs(0, pairs)
+    else:
+        blocks = min(pairs, 4 * threads)
+        run_in_order(lambda k: run_pairs(pairs * k // blocks, pairs * (k + 1) // blocks), blocks, threads)
+
+    rest = np.flatnonzero(totals[:, 3] == 0.0)
+    if len(rest):
+        run_in_order(lambda k: _run_general(batch, tangents, allow_empty, rest[k], totals, results), len(rest), threads)
+    return totals
+
+
+def _run_general(
+    batch: tuple, tangents: Tangents | None, allow_empty: bool, b: int, totals: NDArray, results: Tangents | None
+) -> None:
+    *arrays, lengths, constants, negated = batch
+    n, m = (int(length) for length in lengths[b])
+    dummies = tuple(np.zeros((1, 1), arrays[0].dtype) for _ in range(3))
+    directions = dummies if tangents is None else tuple(a[b] for a in tangents)
+    pair = (arrays[0][b], arrays[1][b], arrays[2][b], directions, n, m, constants, negated)
+    *total, kept = general.forward(*pair, allow_empty)
+    totals[b, :3] = total
+    if results is None:
+        return
+    wanted = tuple(a[b] for a in results)
+    # Sums of broadcast penalties go to arrays of shape (1, 1) alone, so each unwanted result has the shape of the wanted.
+    unwanted = (dummies[0], np.empty_like(wanted[1]), np.empty_like(wanted[2]))
+    general.backward(*pair, tuple(total), kept, *((wanted, unwanted) if tangents is None else (unwanted, wanted)))

@@ -1,0 +1,194 @@
+"""Skewed storage for the CPU kernels: a table is cut into stripes of ``LANES`` rows, each swept along its anti-diagonals.
+
+Lane l of step d of a stripe is the cell in the stripe's row l and column d - l. All lanes of a step depend on earlier steps
+alone, so that a step is one loop without dependences, which compiles to vector instructions. The states of all steps lie one
+after the other on a *tape*, a flat array:
+
+    tape[(d + 2) * SLOTS * PITCH + slot * PITCH + EDGE + l]        d = -2 .. m + LANES, l = -1 .. LANES
+
+so that a cell's neighbours lie at distances known at compile time, and loops need no checks for overlap. Lanes -1 and LANES
+hold the neighbouring stripes' adjacent rows. Steps that lie outside the table (two before, two after, and the corners of
+the skewed rectangle) hold forbidden pairs and empty states.
+
+Slots on the way forward: similarity, then weight mantissa and exponent; M, X, Y and their exponent. On the way back each
+step is overwritten: weight times M with exponent, the posterior, X, Y and their exponent. The last four slots hold tangents:
+the logarithmic derivative of the weight, and those of M, X and Y.
+
+Penalties have a tape of their own, p, q and their logarithmic derivatives; its steps have length zero where one pair of
+penalties serves the whole table. Exponents are stored bit by bit in floating-point slots.
+"""
+
+import numpy as np
+from numba import njit
+
+from lactoolkit.kernels.scaled_numbers import EMPTY, exponent_as_float
+
+LANES = 32
+PITCH = LANES + 16
+EDGE = 16
+CHUNK = 64
+"""Steps that are filled, swept and read out together."""
+
+WEIGHT, WEIGHT_EXPONENT, MATCH, GAP_A, GAP_B, EXPONENT = (k * PITCH for k in range(6))
+WEIGHT_RATE, MATCH_TANGENT, GAP_A_TANGENT, GAP_B_TANGENT = (k * PITCH for k in range(6, 10))
+STEP = 6 * PITCH
+TANGENT_STEP = 10 * PITCH
+
+OPENING, EXTENSION, OPENING_RATE, EXTENSION_RATE = (k * PITCH for k in range(4))
+GAP_STEP = 4 * PITCH
+
+FORWARD_STATES = (MATCH, GAP_A, GAP_B, EXPONENT)
+BACKWARD_STATES = (WEIGHT, WEIGHT_EXPONENT, GAP_B, EXPONENT)
+
+
+@njit(nogil=True, cache=True)
+def count_stripes(n):
+    return (n + LANES - 1) // LANES
+
+
+@njit(nogil=True, cache=True)
+def count_chunks(m):
+    return (m + LANES - 1 + CHUNK - 1) // CHUNK
+
+
+@njit(nogil=True, cache=True)
+def chunk_steps(chunk, m):
+    """First step of a chunk and the one after its last."""
+    return chunk * CHUNK, min((chunk + 1) * CHUNK, m + LANES - 1)
+
+
+@njit(nogil=True, cache=True)
+def _clear_step(tape, step, d):
+    empty = exponent_as_float(EMPTY, tape[0])
+    start = (d + 2) * step
+    for k in range(start + EDGE - 1, start + step + EDGE - 1):
+        tape[k] = 0.0
+    for l in range(EDGE - 1, PITCH + EDGE - 1):
+        tape[start + EXPONENT + l] = empty
+        tape[start + WEIGHT_EXPONENT + l] = empty
+
+
+@njit(nogil=True, cache=True)
+def clear_borders(tape, step, m):
+    """Empty what lies before, after and beside the steps of a table with m columns."""
+    empty = exponent_as_float(EMPTY, tape[0])
+    tape[:EDGE] = 0.0
+    _clear_step(tape, step, -2)
+    _clear_step(tape, step, -1)
+    for d in range(m + LANES - 1, m + LANES + 1):
+        _clear_step(tape, step, d)
+    for d in range(m - 1, m + LANES - 1):
+        start = (d + 2) * step + EDGE - 1
+        for slot in range(0, step, PITCH):
+            tape[start + slot] = 0.0
+        tape[start + EXPONENT] = empty
+    for d in range(LANES):
+        start = (d + 2) * step + EDGE + LANES
+        for slot in range(0, step, PITCH):
+            tape[start + slot] = 0.0
+        tape[start + WEIGHT_EXPONENT] = empty
+        tape[start + EXPONENT] = empty
+
+
+@njit(nogil=True, cache=True)
+def skew(tape, step, slot, table, scale, lanes, first_row, n, m, start, stop, outside):
+    """Bring the cells of steps start..stop-1 onto the tape, times ``scale``; ``outside`` where there is none."""
+    # Unsigned indices spare the test for negative ones, which costs more than the copy.
+    stride = np.uint64(step)
+    for l in range(lanes):
+        place = np.uint64((start + 2) * step + slot + EDGE + l)
+        inside = first_row + l < n
+        low = min(max(start, l), stop) if inside else stop
+        high = max(min(stop, m + l), low) if inside else stop
+        for _ in range(start, low):
+            tape[place] = outside
+            place += stride
+        if high > low:
+            for value in table[first_row + l, low - l : high - l]:
+                tape[place] = value * scale
+                place += stride
+        for _ in range(high, stop):
+            tape[place] = outside
+            place += stride
+
+
+@njit(nogil=True, cache=True)
+def unskew(tape, step, slot, table, sign, first_row, n, m, start, stop):
+    """Bring the lanes of steps start..stop-1 back into the table, times ``sign``."""
+    stride = np.uint64(step)
+    for l in range(min(LANES, n - first_row)):
+        low, high = max(start - l, 0), min(stop - l, m)
+        if high > low:
+            row = table[first_row + l, low:high]
+            place = np.uint64((low + l) * step + slot + l)
+            for j in range(high - low):
+                row[j] = tape[place] * sign
+                place += stride
+
+
+@njit(nogil=True, cache=True)
+def place_above(tape, step, edge, m, start, stop):
+    """Lane -1: the row above, for the sweep forward over steps start..stop-1."""
+    for j in range(start, min(stop, m)):
+        offset = (j + 1) * step + EDGE - 1
+        tape[offset + MATCH] = edge[j, 0]
+        tape[offset + GAP_A] = edge[j, 1]
+        tape[offset + GAP_B] = edge[j, 2]
+        tape[offset + EXPONENT] = edge[j, 3]
+        if step == TANGENT_STEP:
+            tape[offset + MATCH_TANGENT] = edge[j, 4]
+            tape[offset + GAP_A_TANGENT] = edge[j, 5]
+            tape[offset + GAP_B_TANGENT] = edge[j, 6]
+
+
+@njit(nogil=True, cache=True)
+def take_last(tape, step, edge, m, start, stop):
+    """The stripe's last row as steps start..stop-1 left it, for the stripe below."""
+    for j in range(max(start - (LANES - 1), 0), min(stop - (LANES - 1), m)):
+        offset = (j + LANES + 1) * step + EDGE + LANES - 1
+        edge[j, 0] = tape[offset + MATCH]
+        edge[j, 1] = tape[offset + GAP_A]
+        edge[j, 2] = tape[offset + GAP_B]
+        edge[j, 3] = tape[offset + EXPONENT]
+        if step == TANGENT_STEP:
+            edge[j, 4] = tape[offset + MATCH_TANGENT]
+            edge[j, 5] = tape[offset + GAP_A_TANGENT]
+            edge[j, 6] = tape[offset + GAP_B_TANGENT]
+
+
+@njit(nogil=True, cache=True)
+def place_below(tape, step, edge, m, start, stop):
+    """Lane LANES: the row below, for the sweep back over steps stop-1..start."""
+    for j in range(max(start + 1 - LANES, 0), min(stop + 2 - LANES, m)):
+        offset = (j + LANES + 2) * step + EDGE + LANES
+        tape[offset + WEIGHT] = edge[j, 0]
+        tape[offset + WEIGHT_EXPONENT] = edge[j, 1]
+        tape[offset + GAP_B] = edge[j, 2]
+        tape[offset + EXPONENT] = edge[j, 3]
+        if step == TANGENT_STEP:
+            tape[offset + MATCH_TANGENT] = edge[j, 4]
+            tape[offset + GAP_B_TANGENT] = edge[j, 5]
+
+
+@njit(nogil=True, cache=True)
+def take_first(tape, step, edge, m, start, stop):
+    """The stripe's first row as the sweep back over steps stop-1..start left it, for the stripe above."""
+    for j in range(start, min(stop, m)):
+        offset = (j + 2) * step + EDGE
+        edge[j, 0] = tape[offset + WEIGHT]
+        edge[j, 1] = tape[offset + WEIGHT_EXPONENT]
+        edge[j, 2] = tape[offset + GAP_B]
+        edge[j, 3] = tape[offset + EXPONENT]
+        if step == TANGENT_STEP:
+            edge[j, 4] = tape[offset + MATCH_TANGENT]
+            edge[j, 5] = tape[offset + GAP_B_TANGENT]
+
+
+@njit(nogil=True, cache=True)
+def clear_edge(edge):
+    """A row outside the table, as seen by either sweep (the way back ignores exponents of zeros up to 0)."""
+    empty = exponent_as_float(EMPTY, edge[0, 0])
+    for j in range(edge.shape[0]):
+        for k in range(edge.shape[1]):
+            edge[j, k] = 0.0
+        edge[j, 3] = empty

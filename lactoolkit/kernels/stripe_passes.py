@@ -1,0 +1,296 @@
+"""Forward and backward passes over the stripes of one pair, and over whole pairs.
+
+A pass visits a stripe chunk by chunk, so that stripes can follow each other as a wavefront of threads. The forward pass
+keeps only the last row of each stripe; the backward pass fills a stripe's tape again before it sweeps it back. Small
+tables keep their tapes and are spared that.
+
+``table`` stands for (similarity, gap_open, gap_extend, n, m, b) of pair b of a batch, ``arithmetic`` for the constants of the
+temperature, those of its negative, and the exponent that the pair's gap weights share; ``tangents`` is None or the
+direction of the derivative, three arrays for the whole batch.
+"""
+
+import numpy as np
+from numba import njit
+
+from lactoolkit.kernels import stripe_layout as layout
+from lactoolkit.kernels.cells import EMPTY, shared_exponent_limit
+from lactoolkit.kernels.scaled_numbers import float_as_exponent, power_of_two, scaled_sum, weight_of
+from lactoolkit.kernels.stripe_layout import CHUNK, EDGE, GAP_STEP, LANES, PITCH, STEP, TANGENT_STEP
+from lactoolkit.kernels.stripe_sweeps import SUM_EXPONENT, sum_matches, sweep_backward, sweep_forward
+from lactoolkit.kernels.stripe_tangent_sweeps import (
+    SUM_TANGENT,
+    sum_matches_tangent,
+    sweep_backward_tangent,
+    sweep_forward_tangent,
+)
+
+KEPT_BYTES = 2**19
+"""Tables whose tapes are together no larger than this keep them from the forward to the backward pass."""
+
+MAX_GAP_OCTAVES = 1e6
+
+
+@njit(nogil=True, cache=True)
+def shared_gap_exponent(opening, extension, n, m, negated):
+    """Whether one exponent a cell suffices for these penalties, and the exponent that their weights share."""
+    low, high = np.inf, -np.inf
+    for penalties in (opening, extension):
+        for i in range(min(n, penalties.shape[0])):
+            for j in range(min(m, penalties.shape[1])):
+                # Written so that NaN ends up in one of the bounds
+                low = low if penalties[i, j] >= low else penalties[i, j]
+                high = high if penalties[i, j] <= high else penalties[i, j]
+    per_octave = np.float64(-negated[0])
+    suffices = (high - low) * per_octave <= shared_exponent_limit(negated[0]) and high * per_octave < MAX_GAP_OCTAVES
+    return suffices, np.int32(np.floor(-low * per_octave)) if suffices else np.int32(0)
+
+
+@njit(nogil=True, cache=True)
+def tape_size(m, tangents):
+    """Length of the tape of a stripe with m columns."""
+    step = STEP if tangents is None else TANGENT_STEP
+    return (m + LANES + 3) * step + 2 * EDGE
+
+
+@njit(nogil=True, cache=True)
+def new_gaps(table, arithmetic, tangents):
+    """Tape of the gap weights: empty for penalties per cell, complete for one pair of penalties."""
+    _, opening, extension, n, m, b = table
+    _, negated, gap_exponent = arithmetic
+    if opening.size > 1:
+        return np.zeros((m + LANES + 3) * GAP_STEP + 2 * EDGE, opening.dtype)
+    gaps = np.zeros(GAP_STEP + 2 * EDGE, opening.dtype)
+    gaps[: EDGE + PITCH] = opening[0, 0]
+    gaps[EDGE + PITCH : EDGE + 2 * PITCH] = extension[0, 0]
+    if tangents is not None:
+        gaps[EDGE + 2 * PITCH : EDGE + 3 * PITCH] = tangents[1][b, 0, 0] * negated[4]
+        gaps[EDGE + 3 * PITCH : EDGE + 4 * PITCH] = tangents[2][b, 0, 0] * negated[4]
+    _weigh_gaps(gaps, negated, gap_exponent, 0, 0, 1)
+    return gaps
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _weigh_gaps(gaps, negated, gap_exponent, gap_step, start, stop):
+    c0, c1, c2, c3, c4 = negated[0], negated[1], negated[2], negated[3], negated[4]
+    for d in range(start, stop):
+        cells = gaps[(d + 2) * gap_step : (d + 2) * gap_step + 2 * PITCH + EDGE]
+        for l in range(2 * PITCH):
+            mantissa, exponent = weight_of(cells[EDGE + l], c0, c1, c2, c3, c4)
+            cells[EDGE + l] = mantissa * power_of_two(exponent - gap_exponent, mantissa)
+
+
+@njit(nogil=True, cache=True)
+def forward_stripe(table, arithmetic, tangents, stripe, chunks, tape, gaps, edges, totals, again):
+    """Forward pass over chunks ``chunks[0]`` .. ``chunks[1] - 1`` of a stripe.
+
+    ``edges[k]`` is the row before stripe k, (M, 4 or 7); the one after this stripe is filled. ``totals`` (stripes, chunks, 3)
+    receives the sum of M over each chunk: value, exponent, tangent. The second time (``again``) only the tape is filled.
+    """
+    similarity, opening, extension, n, m, b = table
+    constants, negated, gap_exponent = arithmetic
+    step = STEP if tangents is None else TANGENT_STEP
+    first = stripe * LANES
+    gap_step = GAP_STEP if opening.size > 1 else 0
+    sums = np.empty(3 * PITCH, similarity.dtype)
+    one = constants[0] / constants[0]
+    if chunks[0] == 0:
+        layout.clear_borders(tape, step, m)
+    for chunk in range(chunks[0], chunks[1]):
+        start, stop = layout.chunk_steps(chunk, m)
+        layout.skew(tape, step, layout.WEIGHT, similarity, one, LANES, first, n, m, start, stop, -one * np.inf)
+        if gap_step > 0:
+            # One step more: the way back looks at the penalties of the step after the last.
+            end = stop + 1
+            layout.skew(gaps, GAP_STEP, 0, opening, one, LANES + 1, first, n, m, start, end, one * np.inf)
+            layout.skew(gaps, GAP_STEP, PITCH, extension, one, LANES + 1, first, n, m, start, end, one * np.inf)
+            _weigh_gaps(gaps, negated, gap_exponent, gap_step, start, end)
+        layout.place_above(tape, step, edges[stripe], m, start, stop)
+        if tangents is None:
+            sweep_forward(tape, gaps, gap_step, gap_exponent, constants, start, stop)
+            if not again:
+                sum_matches(tape, sums, start, stop)
+        else:
+            rate = constants[4]
+            layout.skew(tape, step, layout.WEIGHT_RATE, tangents[0][b], rate, LANES, first, n, m, start, stop, 0 * one)
+            if gap_step > 0:
+                end = stop + 1
+                for k in range(2):
+                    layout.skew(
+                        gaps, GAP_STEP, (2 + k) * PITCH, tangents[1 + k][b], -rate, LANES + 1, first, n, m,
+                        start, end, 0 * one,
+                    )  # fmt: skip
+            sweep_forward_tangent(tape, gaps, gap_step, gap_exponent, constants, start, stop)
+            if not again:
+                sum_matches_tangent(tape, sums, start, stop)
+        if again:
+            continue
+        layout.take_last(tape, step, edges[stripe + 1], m, start, stop)
+        value, tangent, exponent = 0.0, 0.0, EMPTY
+        for l in range(LANES):
+            lane_tangent = 0.0
+            if tangents is not None:
+                lane_tangent = np.float64(sums[SUM_TANGENT + l])
+            value, tangent, exponent = scaled_sum(
+                value, tangent, exponent, np.float64(sums[l]), lane_tangent, float_as_exponent(sums[SUM_EXPONENT + l])
+            )
+        totals[stripe, chunk, 0] = value
+        totals[stripe, chunk, 1] = exponent
+        totals[stripe, chunk, 2] = tangent
+
+
+@njit(nogil=True, cache=True)
+def grand_total(totals, allow_empty):
+    """Sum over all alignments as value, tangent, exponent, added up in a fixed order."""
+    value, tangent, exponent = 0.0, 0.0, EMPTY
+    if allow_empty:
+        value, exponent = 1.0, np.int32(0)
+    for s in range(totals.shape[0]):
+        for c in range(totals.shape[1]):
+            value, tangent, exponent = scaled_sum(
+                value, tangent, exponent, totals[s, c, 0], totals[s, c, 2], np.int32(totals[s, c, 1])
+            )
+    return value, tangent, exponent
+
+
+@njit(nogil=True, cache=True)
+def backward_stripe(table, arithmetic, tangents, stripe, chunks, tape, gaps, edges, total, results, gap_sums):
+    """Backward pass over chunks ``chunks[1] - 1`` .. ``chunks[0]`` of a stripe whose tape holds the forward states.
+
+    ``edges[stripe + 1]`` must hold the first row of the stripe below; ``edges[stripe]`` receives that of this stripe.
+    ``results`` are the derivatives with respect to similarity, opening and extension (with tangents: the derivatives of
+    these); where the penalties are single numbers, ``gap_sums`` (stripes, chunks, 2) receives each chunk's share.
+    """
+    _, opening, _, n, m, _ = table
+    _, _, gap_exponent = arithmetic
+    step = STEP if tangents is None else TANGENT_STEP
+    first = stripe * LANES
+    gap_step = GAP_STEP if opening.size > 1 else 0
+    events_step = 2 * PITCH if gap_step > 0 else 0
+    events = np.empty(CHUNK * 2 * PITCH if gap_step > 0 else 2 * PITCH, tape.dtype)
+    inverse = tape.dtype.type(1.0 / total[0] if total[0] != 0.0 else 0.0)
+    one = tape.dtype.type(1.0)
+    for chunk in range(chunks[1] - 1, chunks[0] - 1, -1):
+        start, stop = layout.chunk_steps(chunk, m)
+        layout.place_below(tape, step, edges[stripe + 1], m, start, stop)
+        events[:] = 0.0
+        if tangents is None:
+            sweep_backward(tape, gaps, gap_step, gap_exponent, events, events_step, inverse, total[2], start, stop)
+        else:
+            rate = tape.dtype.type(total[1] / total[0] if total[0] != 0.0 else 0.0)
+            sweep_backward_tangent(
+                tape, gaps, gap_step, gap_exponent, events, events_step, inverse, total[2], rate, start, stop
+            )
+        layout.take_first(tape, step, edges[stripe], m, start, stop)
+        layout.unskew(tape, step, 2 * step + layout.MATCH + EDGE, results[0], one, first, n, m, start, stop)
+        if gap_step > 0:
+            for k in range(2):
+                # events begin at the chunk's first step
+                offset = k * PITCH - start * events_step
+                layout.unskew(events, events_step, offset, results[1 + k], -one, first, n, m, start, stop)
+        else:
+            for k in range(2):
+                share = 0.0
+                for l in range(LANES):
+                    share -= events[k * PITCH + l]
+                gap_sums[stripe, chunk, k] = share
+
+
+@njit(nogil=True, cache=True)
+def add_gap_sums(gap_sums, results):
+    """The derivatives of single penalties, added up in a fixed order."""
+    for k in range(2):
+        share = 0.0
+        for s in range(gap_sums.shape[0]):
+            for c in range(gap_sums.shape[1]):
+                share += gap_sums[s, c, k]
+        results[1 + k][0, 0] = share
+
+
+@njit(nogil=True, cache=True)
+def new_edges(n, m, tangents, dtype_like):
+    """Rows between stripes; the one before the first is outside the table."""
+    edges = np.empty((layout.count_stripes(n) + 1, m, 4 if tangents is None else 7), dtype_like.dtype)
+    layout.clear_edge(edges[0])
+    return edges
+
+
+@njit(nogil=True, cache=True)
+def score_pair(table, arithmetic, tangents, allow_empty):
+    """Sum over all alignments of one pair."""
+    similarity, _, _, n, m, _ = table
+    stripes, chunks = layout.count_stripes(n), layout.count_chunks(m)
+    tape = np.empty(tape_size(m, tangents), similarity.dtype)
+    gaps = new_gaps(table, arithmetic, tangents)
+    edges = new_edges(n, m, tangents, similarity)
+    totals = np.empty((stripes, chunks, 3))
+    for s in range(stripes):
+        forward_stripe(table, arithmetic, tangents, s, (0, chunks), tape, gaps, edges, totals, False)
+    return grand_total(totals, allow_empty)
+
+
+@njit(nogil=True, cache=True)
+def differentiate_pair(table, arithmetic, tangents, allow_empty, results):
+    """Sum over all alignments of one pair, and its derivatives into ``results``."""
+    similarity, opening, _, n, m, _ = table
+    stripes, chunks = layout.count_stripes(n), layout.count_chunks(m)
+    size = tape_size(m, tangents)
+    keep = stripes == 1 or stripes * size * similarity.itemsize <= KEPT_BYTES
+    tapes = np.empty((stripes if keep else 1, size), similarity.dtype)
+    gaps = new_gaps(table, arithmetic, tangents)
+    all_gaps = np.empty((stripes if keep and opening.size > 1 else 1, gaps.size), similarity.dtype)
+    all_gaps[:] = gaps
+    edges = new_edges(n, m, tangents, similarity)
+    totals = np.empty((stripes, chunks, 3))
+    for s in range(stripes):
+        k, g = s % len(tapes), s % len(all_gaps)
+        forward_stripe(table, arithmetic, tangents, s, (0, chunks), tapes[k], all_gaps[g], edges, totals, False)
+    total = grand_total(totals, allow_empty)
+    layout.clear_edge(edges[stripes])
+    gap_sums = np.empty((stripes, chunks, 2))
+    for s in range(stripes - 1, -1, -1):
+        k, g = s % len(tapes), s % len(all_gaps)
+        if not keep:
+            forward_stripe(table, arithmetic, tangents, s, (0, chunks), tapes[k], all_gaps[g], edges, totals, True)
+        backward_stripe(
+            table, arithmetic, tangents, s, (0, chunks), tapes[k], all_gaps[g], edges, total, results, gap_sums
+        )
+    if opening.size == 1:
+        add_gap_sums(gap_sums, results)
+    return total
+
+
+@njit(nogil=True, cache=True)
+def pair_of(batch, b):
+    """``table`` of pair b of a batch, whether the stripe passes are right for it, and its gap exponent."""
+    similarity, opening, extension, lengths, _, negated = batch
+    n, m = lengths[b, 0], lengths[b, 1]
+    suffices, gap_exponent = shared_gap_exponent(opening[b], extension[b], n, m, negated)
+    return (similarity[b], opening[b], extension[b], n, m, b), suffices, gap_exponent
+
+
+@njit(nogil=True, cache=True)
+def score_pairs(batch, tangents, allow_empty, first, last, totals):
+    """Sums over all alignments of pairs first..last-1 into ``totals`` (B, 4): value, tangent, exponent and whether done.
+
+    ``batch`` is (similarity, gap_open, gap_extend, lengths, constants, negated constants).
+    """
+    for b in range(first, last):
+        table, suffices, gap_exponent = pair_of(batch, b)
+        if suffices:
+            arithmetic = (batch[4], batch[5], gap_exponent)
+            value, tangent, exponent = score_pair(table, arithmetic, tangents, allow_empty)
+            totals[b, 0], totals[b, 1], totals[b, 2] = value, tangent, exponent
+        totals[b, 3] = suffices
+
+
+@njit(nogil=True, cache=True)
+def differentiate_pairs(batch, tangents, allow_empty, first, last, totals, results):
+    """:func:`score_pairs` with the derivatives, or the derivatives along the tangents, into three arrays."""
+    for b in range(first, last):
+        table, suffices, gap_exponent = pair_of(batch, b)
+        if suffices:
+            arithmetic = (batch[4], batch[5], gap_exponent)
+            pair_results = (results[0][b], results[1][b], results[2][b])
+            value, tangent, exponent = differentiate_pair(table, arithmetic, tangents, allow_empty, pair_results)
+            totals[b, 0], totals[b, 1], totals[b, 2] = value, tangent, exponent
+        totals[b, 3] = suffices

@@ -1,0 +1,90 @@
+"""One table shared by several threads: stripes follow each other as a wavefront."""
+
+from queue import SimpleQueue
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lactoolkit.kernels import stripe_layout as layout
+from lactoolkit.kernels import stripe_passes as passes
+from lactoolkit.kernels.worker_pool import run_in_order
+
+# Chunks that a thread visits before it tells the next stripe: few enough for an early start, enough to outweigh the call.
+GROUP = 8
+
+
+def visit_table(
+    batch: tuple,
+    tangents: tuple | None,
+    allow_empty: bool,
+    b: int,
+    totals: NDArray,
+    results: tuple | None,
+    threads: int,
+) -> None:
+    """Total of pair b of a batch into ``totals`` and, unless ``results`` is None, its derivatives into these.
+
+    The arguments are those of :func:`.stripe_passes.differentiate_pairs`. Every chunk is computed as by a single thread, so
+    the results are the same to the last bit.
+    """
+    table, suffices, gap_exponent = passes.pair_of(batch, b)
+    totals[b, 3] = suffices
+    if not suffices:
+        return
+    arithmetic = (batch[4], batch[5], gap_exponent)
+    dtype = batch[0].dtype
+    n, m = int(table[3]), int(table[4])
+    stripes, chunks = int(layout.count_stripes(n)), int(layout.count_chunks(m))
+    groups = -(-chunks // GROUP)
+    chunk_totals = np.empty((stripes, chunks, 3))
+    gap_sums = np.empty((stripes, chunks, 2))
+    edges = passes.new_edges(n, m, tangents, batch[0])
+    constant_gaps = passes.new_gaps(table, arithmetic, tangents)
+    workspaces: SimpleQueue = SimpleQueue()
+
+    def workspace() -> tuple[NDArray, NDArray]:
+        if not workspaces.empty():
+            return workspaces.get()
+        gaps = constant_gaps if table[1].size == 1 else np.zeros_like(constant_gaps)
+        return np.empty(passes.tape_size(m, tangents), dtype), gaps
+
+    # A group of chunks of a stripe needs the same and the next group of the stripe before it: lanes lag behind by less
+    # than a group. Tokens count the groups that a stripe has finished.
+    def forward(stripe: int) -> None:
+        tape, gaps = space = workspace()
+        received = 0
+        for group in range(groups):
+            while stripe > 0 and received < min(group + 2, groups):
+                tokens[stripe - 1].get()
+                received += 1
+            span = (group * GROUP, min((group + 1) * GROUP, chunks))
+            passes.forward_stripe(table, arithmetic, tangents, stripe, span, tape, gaps, edges, chunk_totals, False)
+            tokens[stripe].put(None)
+        workspaces.put(space)
+
+    def backward(index: int) -> None:
+        stripe = stripes - 1 - index
+        tape, gaps = space = workspace()
+        passes.forward_stripe(table, arithmetic, tangents, stripe, (0, chunks), tape, gaps, edges, chunk_totals, True)
+        for group in range(groups - 1, -1, -1):
+            if index > 0:
+                tokens[index - 1].get()
+            span = (group * GROUP, min((group + 1) * GROUP, chunks))
+            passes.backward_stripe(
+                table, arithmetic, tangents, stripe, span, tape, gaps, edges, total, results, gap_sums
+            )
+            tokens[index].put(None)
+        workspaces.put(space)
+
+    tokens: list[SimpleQueue] = [SimpleQueue() for _ in range(stripes)]
+    run_in_order(forward, stripes, threads)
+    total = passes.grand_total(chunk_totals, allow_empty)
+    totals[b, :3] = total
+    if results is None:
+        return
+    results = tuple(a[b] for a in results)
+    layout.clear_edge(edges[stripes])
+    tokens = [SimpleQueue() for _ in range(stripes)]
+    run_in_order(backward, stripes, threads)
+    if table[1].size == 1:
+        passes.add_gap_sums(gap_sums, results)
