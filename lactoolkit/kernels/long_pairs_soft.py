@@ -138,8 +138,8 @@ class SoftEmbeddingAlignment:
 
     def _thread_buffers(self) -> tuple[np.ndarray, np.ndarray]:
         if not hasattr(self._buffers, "states"):
-            rows = max(np.diff(self._grid.rows))
-            columns = max(np.diff(self._grid.columns))
+            rows = int(np.diff(self._grid.rows).max())
+            columns = int(np.diff(self._grid.columns).max())
             self._buffers.states = np.zeros(buffer_size(rows, columns), dtype=self._u.dtype)
             self._buffers.products = np.empty((rows, columns + _PADDING), dtype=self._u.dtype)
         return self._buffers.states, self._buffers.products
