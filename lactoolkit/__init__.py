@@ -10,12 +10,14 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Alignment": "lactoolkit.alignment.result",
+    "AlignmentSettings": "lactoolkit.alignment.align",
     "SoftSmithWaterman": "lactoolkit.ops",
     "align_videos": "lactoolkit.alignment.align",
     "alignment_posterior": "lactoolkit.ops",
+    "available_encoders": "lactoolkit.models.registry",
     "best_local_path": "lactoolkit.kernels.path_decoding",
     "extract_features": "lactoolkit.features.extraction",
-    "frame_embeddings": "lactoolkit.features.extraction",
+    "frame_embeddings": "lactoolkit.features.embedding",
     "load_encoder": "lactoolkit.models.encoders",
     "max_expected_accuracy_path": "lactoolkit.kernels.path_decoding",
     "read_frames": "lactoolkit.video.decoding",

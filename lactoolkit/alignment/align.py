@@ -133,8 +133,8 @@ def align_videos(
     embeddings = [_distinct_embeddings(path, one) for path, one in zip((a, b), features, strict=True)]
     if len(features[0].frames) * len(features[1].frames) > _MAX_CELLS:
         raise ParameterError(
-            f"--fps {rate:g} gives {len(features[0].frames)} x {len(features[1].frames)} frames, too many for one table; "
-            "analyse fewer frames per second, or a shorter range"
+            f"--fps {rate:g} gives {len(features[0].frames)} x {len(features[1].frames)} frames, too many for one "
+            "table; analyse fewer frames per second, or a shorter range"
         )
 
     similarity = calibrated_similarity(*embeddings, settings.margin)
@@ -194,7 +194,8 @@ def _distinct_embeddings(path: Path, features: VideoFeatures) -> np.ndarray:
     count = len(features.frames)
     if count < 2:
         raise VideoError(
-            f"{path}: {count} frame to analyse; an alignment in time needs at least 2 (a longer range, or a higher --fps)"
+            f"{path}: {count} frame to analyse; an alignment in time needs at least 2 "
+            "(a longer range, or a higher --fps)"
         )
     embeddings = frame_embeddings(features.values, features.tap_sizes)
     if not embeddings.any():

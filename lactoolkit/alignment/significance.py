@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-# Upper quantiles over 240 unrelated pairs (80 of different simulated tasks, 80 of different sports or speech, 80 mixed).
+# Upper quantiles over 240 unrelated pairs (80 of different simulated tasks, 80 of different
+# sports or speech, 80 mixed).
 _TAIL = np.array([0.9, 0.5, 0.3, 0.2, 0.1, 0.05, 0.025, 0.0125, 0.005])
 _ORDER_QUANTILES = np.array([0.030, 0.594, 0.777, 0.924, 1.160, 1.411, 1.670, 1.761, 1.824])
 _COSINE_QUANTILES = np.array([0.034, 0.061, 0.110, 0.168, 0.239, 0.284, 0.307, 0.317, 0.342])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_RIDGE = 10.0  # times the mean variance
+_RIDGE = 0.05  # of the total variance, whatever the number of frames
 _BASIS_FRAMES = 1500
 _TINY = 1e-9
 
@@ -45,7 +45,7 @@ def _whiten(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     keep = energy > 1e-7 * max(energy[-1], _TINY)
     energy, left = energy[keep], left[:, keep]
     variance = energy / len(basis)
-    ridge = _RIDGE * variance.sum() / len(basis)
+    ridge = _RIDGE * variance.sum()
     projection = (basis.T @ left) / np.sqrt(energy) / np.sqrt(variance + ridge)
     white = frames @ projection.astype(np.float32)
     white /= np.maximum(np.linalg.norm(white, axis=1, keepdims=True), _TINY)

@@ -8,7 +8,7 @@ import numpy as np
 
 from lactoolkit.errors import ParameterError
 
-# Chosen on the training videos of four simulated robot tasks; README and benchmarks/results say what each step is worth.
+# Chosen on the training videos of four simulated robot tasks; benchmarks/results/zero_training.md has the figures.
 _SPREAD_FLOOR = 0.25  # of the mean spread, so that a dimension that hardly varies is not blown up
 _MOTION_WEIGHT = 0.5
 _MOTION_REACH = 4  # frames before and after

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from lactoolkit.alignment import similarity as module
+from lactoolkit.alignment.similarity import calibrated_similarity
+
+
+def unit(rows):
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def whitened_cosine(u, v):
+    """Plain form: (covariance + ridge)^(-1/2) applied to the rows, cosines between them."""
+    frames = np.concatenate([u, v]).astype(np.float64)
+    covariance = frames.T @ frames / len(frames)
+    energy, axes = np.linalg.eigh(covariance)
+    ridge = 0.05 * np.trace(covariance)
+    white = frames @ axes / np.sqrt(np.maximum(energy, 0) + ridge) @ axes.T
+    white /= np.linalg.norm(white, axis=1, keepdims=True)
+    return white[: len(u)] @ white[len(u) :].T
+
+
+def test_equals_the_plain_form():
+    rng = np.random.default_rng(0)
+    u, v = unit(rng.normal(size=(12, 30))), unit(rng.normal(size=(9, 30)))
+    cosine = whitened_cosine(u, v)
+    rows = (cosine - cosine.mean(1, keepdims=True)) / cosine.std(1, keepdims=True)
+    columns = (cosine - cosine.mean(0)) / cosine.std(0)
+    np.testing.assert_allclose(calibrated_similarity(u, v, 0.5), (rows + columns) / 2 - 0.5, atol=1e-4)
+
+
+def test_random_pairs_score_below_zero_and_true_pairs_above():
+    rng = np.random.default_rng(1)
+    shared = rng.normal(size=(40, 50))
+    u, v = unit(shared + 0.3 * rng.normal(size=shared.shape)), unit(shared + 0.3 * rng.normal(size=shared.shape))
+    similarity = calibrated_similarity(u, v, 0.75)
+    true = np.eye(40, dtype=bool)
+    assert similarity[true].min() > 0
+    assert similarity[~true].mean() == pytest.approx(-0.75, abs=0.2)
+
+
+def test_basis_of_fewer_frames_changes_little(monkeypatch):
+    rng = np.random.default_rng(2)
+    walk = np.cumsum(rng.normal(size=(200, 8)), axis=0) @ rng.normal(size=(8, 40))
+    u, v = unit(walk[:100]), unit(walk[100:])
+    whole = calibrated_similarity(u, v, 0.75)
+    monkeypatch.setattr(module, "_BASIS_FRAMES", 100)
+    assert np.corrcoef(whole.ravel(), calibrated_similarity(u, v, 0.75).ravel())[0, 1] > 0.99

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from lactoolkit.errors import ParameterError
+from lactoolkit.features.embedding import frame_embeddings
+
+
+def clip(rng, frames=30, size=12):
+    return np.cumsum(rng.normal(size=(frames, size)), axis=0)
+
+
+def test_rows_have_norm_one():
+    embeddings = frame_embeddings(clip(np.random.default_rng(0)), (8, 4))
+    assert embeddings.shape == (30, 24)
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+
+
+def test_scene_and_gain_of_a_dimension_drop_out_and_motion_stays():
+    """Standardising removes any shift per dimension and, with a common gain, any scale."""
+    values = clip(np.random.default_rng(1))
+    shift = np.random.default_rng(2).normal(size=12) * 5
+    np.testing.assert_allclose(
+        frame_embeddings(3 * values + shift, (8, 4)), frame_embeddings(values, (8, 4)), atol=1e-4
+    )
+
+
+def test_running_backwards_turns_the_motion_and_keeps_the_looks():
+    values = clip(np.random.default_rng(3))
+    forwards, backwards = frame_embeddings(values, (12,)), frame_embeddings(values[::-1], (12,))[::-1]
+    np.testing.assert_allclose(backwards[:, :12], forwards[:, :12], atol=1e-5)
+    np.testing.assert_allclose(backwards[:, 12:], -forwards[:, 12:], atol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+def test_equal_frames_give_zeros(frames):
+    values = np.tile(np.random.default_rng(4).normal(size=12), (frames, 1)).astype(np.float16)
+    assert not frame_embeddings(values, (12,)).any()
+
+
+def test_wrong_tap_sizes_are_refused():
+    with pytest.raises(ParameterError, match=r"\(3, 5\)"):
+        frame_embeddings(np.zeros((3, 5)), (4, 2))
