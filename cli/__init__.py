@@ -10,6 +10,7 @@ import click
 from .align import align
 from .doctor import doctor
 from .encoders import encoders
+from .extract import extract
 from .translation import TranslatingGroup
 
 __all__ = ["main"]
@@ -44,5 +45,5 @@ def main() -> None:
     """
 
 
-for _command in (align, encoders, doctor):
+for _command in (align, extract, encoders, doctor):
     main.add_command(_command)

@@ -15,6 +15,7 @@ from .options import (
     quiet_option,
     video_path,
     wants_progress,
+    weights_option,
 )
 from .tables import format_table
 
@@ -29,7 +30,7 @@ _SAMPLES = 10
 @click.argument("b", type=video_path())
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="New folder for the results.")
 @encoder_option
-@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Weights for the encoder.")
+@weights_option
 @frame_rate_option
 @click.option("--start-a", type=TIME, help="Leave out what comes before this time in A (62.5 or 1:02.5).")
 @click.option("--end-a", type=TIME, help="Leave out what comes from this time on in A.")

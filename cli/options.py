@@ -45,6 +45,13 @@ def encoder_option(command: Command) -> Command:
     )(command)
 
 
+def weights_option(command: Command) -> Command:
+    """Add ``--weights FILE``."""
+    return click.option(
+        "--weights", type=click.Path(path_type=Path), metavar="FILE", help="Other weights for the encoder."
+    )(command)
+
+
 def frame_rate_option(command: Command) -> Command:
     """Add ``--fps N``."""
     return click.option(

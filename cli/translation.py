@@ -33,7 +33,7 @@ class TranslatingGroup(click.Group):
         except LacToolkitError as error:
             raise click.ClickException(_one_line(error)) from error
         except KeyboardInterrupt:
-            click.echo("\nInterrupted; nothing was written.", err=True)
+            click.echo("\nInterrupted.", err=True)
             raise click.exceptions.Exit(_INTERRUPTED) from None
         except MemoryError as error:
             raise click.ClickException(

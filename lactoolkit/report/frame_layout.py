@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,9 @@ from lactoolkit.report.playback import Playback
 from lactoolkit.report.text import COLOUR_A, COLOUR_B, printable, shorten
 from lactoolkit.video.timecode import format_timecode
 
-TALLEST_PANEL = 480
+TALLEST_PANEL = 640
+# Two landscape videos of 640 x 360: enough to see what happens, quick to encode, and small enough to pass on.
+_PIXELS = 2 * 640 * 360
 _SMALLEST_PANEL_HEIGHT = 200
 _WIDEST_PANEL = 960
 _NARROWEST_PANEL = 264
@@ -35,10 +38,16 @@ _HELD_BRIGHTNESS = 0.35
 
 def picture_sizes(a: AlignedVideo, b: AlignedVideo) -> tuple[tuple[int, int], tuple[int, int]]:
     """Sizes (height, width) at which to show two videos: one height, their own aspect ratios, no larger than needed."""
-    widest_aspect = max(a.width / a.height, b.width / b.height)
-    height = min(TALLEST_PANEL, max(a.height, b.height, _SMALLEST_PANEL_HEIGHT), int(_WIDEST_PANEL / widest_aspect))
-    height = max(_even(height), 2)
-    return (height, _even(height * a.width / a.height)), (height, _even(height * b.width / b.height))
+    aspects = (a.width / a.height, b.width / b.height)
+    height = _even(
+        min(
+            math.sqrt(_PIXELS / sum(aspects)),
+            TALLEST_PANEL,
+            max(a.height, b.height, _SMALLEST_PANEL_HEIGHT),
+            _WIDEST_PANEL / max(aspects),
+        )
+    )
+    return (height, _even(height * aspects[0])), (height, _even(height * aspects[1]))
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def write_side_by_side(alignment: Alignment, path: Path, *, progress: bool = Fal
         warnings.catch_warnings(),
         closing(_show(alignment.a, size_a, playback.times_a)) as pictures_a,
         closing(_show(alignment.b, size_b, playback.times_b)) as pictures_b,
-        VideoWriter(path, playback.frame_rate, layout.width, layout.height) as writer,
+        VideoWriter(path, playback.frame_rate, layout.width, layout.height, preset="superfast") as writer,
         tqdm(total=len(playback), desc="side_by_side.mp4", unit="frame", delay=1, disable=not progress) as bar,
     ):
         # Whoever aligned the videos has heard of their damage already.
