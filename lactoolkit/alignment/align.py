@@ -115,11 +115,11 @@ def align_videos(
     info_a, info_b = probe(a), probe(b)
     rate, note = _common_rate(frame_rate, info_a, info_b, _span(info_a, start_a, end_a), _span(info_b, start_b, end_b))
     features = []
-    for path, info, start, end in ((a, info_a, start_a, end_a), (b, info_b, start_b, end_b)):
+    for source, info, start, end in ((a, info_a, start_a, end_a), (b, info_b, start_b, end_b)):
         native = frame_rate is None and info.frame_rate <= _SAME_RATE * rate
         features.append(
             extract_features(
-                path,
+                source,
                 encoder,
                 weights=weights,
                 device=device,
@@ -130,14 +130,14 @@ def align_videos(
                 progress=progress,
             )
         )
-    embeddings = [_distinct_embeddings(path, one) for path, one in zip((a, b), features, strict=True)]
+    embeddings = [_distinct_embeddings(source, one) for source, one in zip((a, b), features, strict=True)]
     if len(features[0].frames) * len(features[1].frames) > _MAX_CELLS:
         raise ParameterError(
             f"--fps {rate:g} gives {len(features[0].frames)} x {len(features[1].frames)} frames, too many for one "
             "table; analyse fewer frames per second, or a shorter range"
         )
 
-    similarity = calibrated_similarity(*embeddings, settings.margin)
+    similarity = calibrated_similarity(embeddings[0], embeddings[1], settings.margin)
     path = best_local_path(similarity, settings.gap_open, settings.gap_extend)
     backwards = best_local_path(np.ascontiguousarray(similarity[:, ::-1]), settings.gap_open, settings.gap_extend)
     rows, columns = path.pairs.T
@@ -209,9 +209,10 @@ def _distinct_embeddings(path: Path, features: VideoFeatures) -> np.ndarray:
 def _confidence(similarity: np.ndarray, path: LocalPath, settings: AlignmentSettings, reach: int) -> np.ndarray:
     """Posterior probability that the true partner lies within ``reach`` frames, mean of both directions, shape (L,)."""
     rows, columns = path.pairs.T
-    penalties = [np.full((1, 1, 1), value, np.float32) for value in (settings.gap_open, settings.gap_extend)]
+    gap_open = np.full((1, 1, 1), settings.gap_open, similarity.dtype)
+    gap_extend = np.full((1, 1, 1), settings.gap_extend, similarity.dtype)
     lengths = np.array([similarity.shape], np.int64)
-    match = posterior(similarity[None], *penalties, lengths, settings.temperature, False)[1][0]
+    match = posterior(similarity[None], gap_open, gap_extend, lengths, settings.temperature, False)[1][0]
     in_row = _window_sums(match, rows, columns, reach)
     in_column = _window_sums(match.T, columns, rows, reach)
     return np.clip((in_row + in_column) / 2, 0, 1).astype(np.float32)

@@ -1,0 +1,229 @@
+"""How well does alignment without training do? Measures it on labelled videos and prints a Markdown report.
+
+    python benchmarks/zero_training.py DATA > benchmarks/results/zero_training.md
+
+DATA/sim/TASK/ holds videos/*.mp4 and labels/*.json (labels per frame, -1 = background; core_start, core_end, episode,
+camera, split, distractor_kind, phase_names); DATA/real/FOLDER/ holds other videos, unrelated across folders. Features
+are extracted on the first run (about ten minutes on two cores) and cached.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from lactoolkit import __version__
+from lactoolkit.alignment.align import AlignmentSettings, _confidence
+from lactoolkit.alignment.significance import chance_probability
+from lactoolkit.alignment.similarity import calibrated_similarity
+from lactoolkit.features.embedding import frame_embeddings
+from lactoolkit.features.extraction import extract_features
+from lactoolkit.kernels.path_decoding import best_local_path
+
+SETTINGS = AlignmentSettings()
+PAIRS_PER_TASK = 20
+UNRELATED = 80
+TOLERANCE = 3  # frames
+
+
+def main(data: Path) -> None:
+    tasks = sorted(folder.name for folder in (data / "sim").iterdir() if folder.is_dir())
+    labels = {task: load_labels(data / "sim" / task) for task in tasks}
+    print(f"# Alignment without training\n\nlactoolkit {__version__}; `python benchmarks/zero_training.py DATA`\n")
+    print("Pairs of different episodes of the same task; settings were chosen on the `train` videos only.\n")
+    print("| recipe | split | camera | same phase | boundary error, frames | IoU | IoU other task | IoU same scene |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    reliability: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+    for name, similarity in (("centred cosine, z-score over the table", centred), ("lactoolkit", default)):
+        for split, camera in itertools.product(("train", "val"), ("same", "other")):
+            measured = []
+            for a, b in pairs(labels, split, camera):
+                table = similarity(a["path"], b["path"])
+                path = best_local_path(table, SETTINGS.gap_open, SETTINGS.gap_extend)
+                measured.append(measure(path.pairs, a, b))
+                if similarity is default:
+                    reliability[split].append((_confidence(table, path, SETTINGS, TOLERANCE), right(path.pairs, a, b)))
+            print(f"| {name} | {split} | {camera} | {' | '.join(summary(measured))} |", flush=True)
+    report_reliability(reliability)
+    report_chance(data, labels)
+
+
+def load_labels(folder: Path) -> list[dict]:
+    entries = []
+    for path in sorted((folder / "labels").glob("*.json")):
+        entry = json.loads(path.read_text())
+        entry["labels"] = np.array(entry["labels"])
+        entry["path"] = folder / "videos" / f"{path.stem}.mp4"
+        entries.append(entry)
+    return entries
+
+
+def pairs(labels: dict[str, list[dict]], split: str, camera: str) -> list[tuple[dict, dict]]:
+    rng = np.random.default_rng(0)
+    chosen = []
+    for entries in labels.values():
+        candidates = [
+            (a, b)
+            for a, b in itertools.permutations([one for one in entries if one["split"] == split], 2)
+            if a["episode"] < b["episode"] and (a["camera"] == b["camera"]) == (camera == "same")
+        ]
+        chosen += [candidates[k] for k in rng.permutation(len(candidates))[:PAIRS_PER_TASK]]
+    return chosen
+
+
+@cache
+def taps(path: Path) -> tuple[np.ndarray, tuple[int, ...]]:
+    features = extract_features(path)
+    return features.values, features.tap_sizes
+
+
+@cache
+def embeddings(path: Path) -> np.ndarray:
+    return frame_embeddings(*taps(path))
+
+
+def default(a: Path, b: Path) -> np.ndarray:
+    return calibrated_similarity(embeddings(a), embeddings(b), SETTINGS.margin)
+
+
+def centred(a: Path, b: Path) -> np.ndarray:
+    """The plain recipe: per tap minus the video's mean, normalised; one z-score over the whole table."""
+    sides = []
+    for path in (a, b):
+        values, sizes = taps(path)
+        parts = [part - part.mean(0) for part in np.split(values, np.cumsum(sizes)[:-1], axis=1)]
+        rows = np.concatenate([part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts], axis=1)
+        padded = np.concatenate([rows[:1], rows, rows[-1:]])
+        rows = padded[:-2] / 4 + padded[1:-1] / 2 + padded[2:] / 4
+        sides.append(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    cosine = sides[0] @ sides[1].T
+    return ((cosine - cosine.mean()) / cosine.std() - SETTINGS.margin).astype(np.float32)
+
+
+def overlap(first: int, last: int, entry: dict) -> float:
+    start, end = entry["core_start"], entry["core_end"]
+    common = max(0, min(last + 1, end) - max(first, start))
+    return common / (max(last + 1, end) - min(first, start))
+
+
+def boundaries(entry: dict) -> list[int]:
+    return [int(np.flatnonzero(entry["labels"] == k)[0]) for k in range(1, len(entry["phase_names"]))]
+
+
+def measure(found: np.ndarray, a: dict, b: dict) -> dict[str, list[float]]:
+    in_a, in_b = a["labels"][found[:, 0]], b["labels"][found[:, 1]]
+    result: dict[str, list[float]] = {"phase": [float(((in_a == in_b) & (in_a >= 0)).mean())]}
+    errors = []
+    for source, target, one in ((a, b, found), (b, a, found[:, ::-1])):
+        for position, expected in zip(boundaries(source), boundaries(target), strict=True):
+            beyond = min(position - one[0, 0], 0) + max(position - one[-1, 0], 0)
+            errors.append(abs(np.interp(position, one[:, 0], one[:, 1]) + beyond - expected))
+    result["boundary"] = [float(np.mean(errors))]
+    for axis, entry in enumerate((a, b)):
+        value = overlap(found[0, axis], found[-1, axis], entry)
+        result.setdefault("all", []).append(value)
+        result.setdefault(entry["distractor_kind"], []).append(value)
+    return result
+
+
+def summary(measured: list[dict[str, list[float]]]) -> list[str]:
+    joined = {
+        key: [v for one in measured for v in one.get(key, [])]
+        for key in ("phase", "boundary", "all", "other_task", "same_scene")
+    }
+    return [f"{np.mean(values):.{1 if key == 'boundary' else 2}f}" for key, values in joined.items()]
+
+
+def right(found: np.ndarray, a: dict, b: dict) -> np.ndarray:
+    """Whether each pair lies within the tolerance of the truth: phase boundaries, linear in between."""
+    verdict = np.zeros(len(found), bool)
+    for source, target, one in ((a, b, found), (b, a, found[:, ::-1])):
+        knots = [[e["core_start"], *boundaries(e), e["core_end"] - 1] for e in (source, target)]
+        expected = np.interp(one[:, 0], *knots, left=np.inf, right=np.inf)
+        verdict |= np.abs(expected - one[:, 1]) <= TOLERANCE
+    return verdict
+
+
+def report_reliability(reliability: dict[str, list[tuple[np.ndarray, np.ndarray]]]) -> None:
+    print(f"\n## Confidence\n\nShare of pairs within {TOLERANCE} frames of the truth, by what the confidence said.\n")
+    print(
+        "| split | "
+        + " | ".join(f"{k / 10:.1f}-{(k + 1) / 10:.1f}" for k in range(10))
+        + " | expected calibration error |"
+    )
+    print("| --- |" + " --- |" * 11)
+    for split, both in reliability.items():
+        said, was = (np.concatenate(one) for one in zip(*both, strict=True))
+        bins = np.minimum((said * 10).astype(int), 9)
+        cells, error = [], 0.0
+        for k in range(10):
+            inside = bins == k
+            cells.append(f"{was[inside].mean():.2f} ({inside.sum()})" if inside.any() else "")
+            error += abs(was[inside].mean() - said[inside].mean()) * inside.mean() if inside.any() else 0
+        print(f"| {split} | {' | '.join(cells)} | {error:.3f} |")
+
+
+def evidence(a: Path, b: Path) -> tuple[float, float, float]:
+    table = default(a, b)
+    gaps = SETTINGS.gap_open, SETTINGS.gap_extend
+    path, back = best_local_path(table, *gaps), best_local_path(np.ascontiguousarray(table[:, ::-1]), *gaps)
+    rows, columns = path.pairs.T
+    return path.score, back.score, float((embeddings(a)[rows] * embeddings(b)[columns]).sum(1).mean())
+
+
+def report_chance(data: Path, labels: dict[str, list[dict]]) -> None:
+    rng = np.random.default_rng(1)
+    sim = {task: [one["path"] for one in entries] for task, entries in labels.items()}
+    real = {
+        folder.name: sorted(p for p in folder.iterdir() if p.suffix in (".mp4", ".mpg"))
+        for folder in sorted((data / "real").iterdir())
+    }
+
+    def across(first: dict[str, list[Path]], second: dict[str, list[Path]]) -> Callable[[], tuple[Path, Path]]:
+        def draw() -> tuple[Path, Path]:
+            while (one := rng.choice(list(first))) == (two := rng.choice(list(second))):
+                pass
+            return first[one][rng.integers(len(first[one]))], second[two][rng.integers(len(second[two]))]
+
+        return draw
+
+    groups = {
+        f"unrelated: {name}": [draw() for _ in range(UNRELATED)]
+        for name, draw in (
+            ("two tasks", across(sim, sim)),
+            ("two folders of real videos", across(real, real)),
+            ("a task and a real video", across(sim, real)),
+        )
+    }
+    unrelated = [pair for group in groups.values() for pair in group]
+    for camera in ("same", "other"):
+        groups[f"one task, {camera} camera"] = [(a["path"], b["path"]) for a, b in pairs(labels, "val", camera)]
+    for name, videos in real.items():
+        candidates = list(itertools.combinations(videos, 2))
+        groups[f"real: {name}"] = [candidates[k] for k in rng.permutation(len(candidates))[:20]]
+    found = {pair: evidence(*pair) for pair in tqdm(sorted(set(itertools.chain(*groups.values()))), desc="chance")}
+    print("\n## Chance\n\n| pairs | number | p < .05 | p < .2 |\n| --- | --- | --- | --- |")
+    for name, group in groups.items():
+        p = np.array([chance_probability(*found[pair]) for pair in group])
+        print(f"| {name} | {len(group)} | {(p < 0.05).mean():.2f} | {(p < 0.2).mean():.2f} |")
+    tail = np.array([0.9, 0.5, 0.3, 0.2, 0.1, 0.05, 0.025, 0.0125, 0.005])
+    scores = np.array([found[pair] for pair in unrelated])
+    print("\nUpper quantiles over the unrelated pairs (the table in `alignment/significance.py`):\n")
+    print("| tail | " + " | ".join(f"{q:g}" for q in tail) + " |\n| --- |" + " --- |" * len(tail))
+    for name, values in (
+        ("log(score / reversed score)", np.log(scores[:, 0] / scores[:, 1])),
+        ("mean cosine", scores[:, 2]),
+    ):
+        print(f"| {name} | " + " | ".join(f"{v:.3f}" for v in np.quantile(values, 1 - tail)) + " |")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
