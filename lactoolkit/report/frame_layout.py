@@ -33,7 +33,7 @@ _FAINT = (150, 150, 155)
 _TRACK = (45, 45, 50)
 _PLAYED = (120, 190, 120)
 _TO_PLAY = (85, 115, 85)
-_HELD_BRIGHTNESS = 0.35
+_HELD_BRIGHTNESS = 0.45
 
 
 def picture_sizes(a: AlignedVideo, b: AlignedVideo) -> tuple[tuple[int, int], tuple[int, int]]:

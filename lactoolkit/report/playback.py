@@ -92,18 +92,39 @@ def plan_playback(alignment: Alignment) -> Playback:
     )
 
 
+def long_gaps(alignment: Alignment, hit: Hit) -> tuple[np.ndarray, np.ndarray]:
+    """Find where a hit leaves out more of one video than pacing explains: :data:`SHORTEST_HOLD` seconds or more.
+
+    Parameters
+    ----------
+    alignment : Alignment
+        The alignment.
+    hit : Hit
+        One of its hits, of L pairs.
+
+    Returns
+    -------
+    in_a, in_b : ndarray, shape (L - 1,), bool
+        Whether that much of A (of B) is without counterpart between pair k and pair k + 1.
+    """
+    until_a = alignment.a.times[hit.rows[1:] - 1]
+    until_b = alignment.b.times[hit.columns[1:] - 1]
+    return until_a - hit.times_a[:-1] >= SHORTEST_HOLD, until_b - hit.times_b[:-1] >= SHORTEST_HOLD
+
+
 def _nodes(alignment: Alignment, hit: Hit) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Corners of the played path: the matched pairs, and for every hold where it begins, turns and ends."""
     times_a, times_b = alignment.a.times, alignment.b.times
+    left_out_a, left_out_b = long_gaps(alignment, hit)
     nodes: list[tuple[float, float, float, bool, bool]] = []
     last = len(hit) - 1
     for k in range(len(hit)):
         now_a, now_b, confidence = float(hit.times_a[k]), float(hit.times_b[k]), float(hit.confidence[k])
         hold_a = hold_b = False
         if k < last:
+            hold_a, hold_b = bool(left_out_b[k]), bool(left_out_a[k])
             # Last unmatched frame of either video before the next pair (or the pair's own frame, if there is none).
             until_a, until_b = float(times_a[hit.rows[k + 1] - 1]), float(times_b[hit.columns[k + 1] - 1])
-            hold_a, hold_b = until_b - now_b >= SHORTEST_HOLD, until_a - now_a >= SHORTEST_HOLD
         nodes.append((now_a, now_b, confidence, hold_a, hold_b and not hold_a))
         if hold_a:
             nodes.append((now_a, until_b, confidence, False, hold_b))

@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from lactoolkit.alignment.result import AlignedVideo, Alignment, GapRun, Hit
-from lactoolkit.report.playback import SHORTEST_HOLD
+from lactoolkit.report.playback import long_gaps
 from lactoolkit.report.text import COLOUR_A, COLOUR_B, printable, shorten
 from lactoolkit.video.timecode import format_timecode
 
@@ -25,6 +25,9 @@ from lactoolkit.video.timecode import format_timecode
 MOST_CELLS = 1000
 
 _DPI = 150
+# Thickness of the ticks that mark gap runs, as a part of the axis.
+_TICK = 0.012
+_NARROWEST_FIGURE = 7.4
 _NAME_LENGTH = 48
 _TITLE_LENGTH = 36
 _PATH_COLOURS = "plasma"
@@ -104,7 +107,7 @@ def _time_cells(times: np.ndarray, most_cells: int) -> tuple[list[tuple[int, int
 def _draw(alignment: Alignment) -> Figure:
     grid, extent_a, extent_b = resample_matrix(alignment.similarity, alignment.a.times, alignment.b.times)
     width, height = _axes_size(extent_a[1] - extent_a[0], extent_b[1] - extent_b[0])
-    figure = Figure(figsize=(width + 2.0, height + 1.7), layout="constrained")
+    figure = Figure(figsize=(max(width + 2.0, _NARROWEST_FIGURE), height + 1.7), layout="constrained")
     places = figure.add_gridspec(2, 2, width_ratios=(width, 0.16))
     axes = figure.add_subplot(places[:, 0])
     low, high = _limits(grid)
@@ -143,10 +146,15 @@ def _draw_hit(axes: Axes, hit: Hit, alignment: Alignment) -> LineCollection:
     for colour, width in (("black", 2.4), ("white", 1.2)):
         axes.add_patch(Rectangle((left, bottom), right - left, top - bottom, fill=False, edgecolor=colour, lw=width))
     for gap in hit.gaps:
-        _draw_gap(axes, gap, (left, right), (bottom, top), alignment)
-    # The path breaks where either video leaves out more than pacing explains.
-    jump_a, jump_b = np.diff(hit.times_a), np.diff(hit.times_b)
-    broken = (jump_a >= SHORTEST_HOLD) | (jump_b >= SHORTEST_HOLD)
+        _draw_gap(axes, gap, left, bottom, alignment)
+    broken_a, broken_b = long_gaps(alignment, hit)
+    for k in np.flatnonzero(broken_a):
+        first, last = alignment.a.times[hit.rows[k] + 1], alignment.a.times[hit.rows[k + 1] - 1]
+        axes.add_patch(Rectangle((first, bottom), last - first, top - bottom, color=_COLOURS["a"], alpha=0.4, lw=0))
+    for k in np.flatnonzero(broken_b):
+        first, last = alignment.b.times[hit.columns[k] + 1], alignment.b.times[hit.columns[k + 1] - 1]
+        axes.add_patch(Rectangle((left, first), right - left, last - first, color=_COLOURS["b"], alpha=0.4, lw=0))
+    broken = broken_a | broken_b
     points = np.column_stack([hit.times_a, hit.times_b]).astype(np.float64)
     segments = np.stack([points[:-1], points[1:]], axis=1)[~broken]
     between = ((hit.confidence[:-1] + hit.confidence[1:]) / 2)[~broken].astype(np.float64)
@@ -163,25 +171,20 @@ def _draw_hit(axes: Axes, hit: Hit, alignment: Alignment) -> LineCollection:
     return path
 
 
-def _draw_gap(
-    axes: Axes, gap: GapRun, range_a: tuple[float, float], range_b: tuple[float, float], alignment: Alignment
-) -> None:
-    """Mark unmatched frames by a tick beside the hit's box, and long runs of them by a band across it."""
-    video = alignment.a if gap.video == "a" else alignment.b
+def _draw_gap(axes: Axes, gap: GapRun, left: float, bottom: float, alignment: Alignment) -> None:
+    """Mark unmatched frames by a tick outside the hit's box, however few they are."""
+    video, other = (alignment.a, alignment.b) if gap.video == "a" else (alignment.b, alignment.a)
     half = 0.5 / video.frame_rate
     first, length = gap.first_time - half, gap.last_time - gap.first_time + 2 * half
-    thick = 0.012
+    thickness = _TICK * float(other.times[-1] - other.times[0])
     if gap.video == "a":
-        margin = thick * float(alignment.b.times[-1] - alignment.b.times[0])
-        tick = Rectangle((first, range_b[0] - margin), length, margin, color=_COLOURS["a"], linewidth=0)
-        band = Rectangle((first, range_b[0]), length, range_b[1] - range_b[0], color=_COLOURS["a"], alpha=0.4, lw=0)
+        tick = Rectangle((first, bottom - thickness), length, thickness, color=_COLOURS["a"], linewidth=0)
     else:
-        margin = thick * float(alignment.a.times[-1] - alignment.a.times[0])
-        tick = Rectangle((range_a[0] - margin, first), margin, length, color=_COLOURS["b"], linewidth=0)
-        band = Rectangle((range_a[0], first), range_a[1] - range_a[0], length, color=_COLOURS["b"], alpha=0.4, lw=0)
+        tick = Rectangle((left - thickness, first), thickness, length, color=_COLOURS["b"], linewidth=0)
+    # A hit that begins with the video has its ticks beyond the edge of the matrix.
+    tick.set_clip_on(False)
+    tick.set_zorder(3)
     axes.add_patch(tick)
-    if gap.last_time - gap.first_time >= SHORTEST_HOLD:
-        axes.add_patch(band)
 
 
 def _legend(hit: Hit) -> list[Line2D | Rectangle]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_alignments import make_alignment, make_video
 
-from lactoolkit.report.playback import plan_playback, playback_rate
+from lactoolkit.report.playback import long_gaps, plan_playback, playback_rate
 
 
 def clips(frames=90, rate_a=30, rate_b=30):
@@ -110,3 +110,12 @@ def test_nothing_runs_backwards_or_faster_than_life(steps, rates):
         for held, times in ((playback.held_a, playback.times_a), (playback.held_b, playback.times_b)):
             both = held[:-1] & held[1:]
             np.testing.assert_allclose(np.diff(times)[both], 0, atol=1e-12)
+
+
+def test_long_gaps_are_those_a_viewer_would_notice():
+    a, b = clips()
+    # 1, 6, 7 and 8 frames of A are left out; the last of 7 comes .233 s after the pair before it.
+    hit = (alignment := make_alignment(a, b, [0, 2, 9, 17, 26], [0, 1, 2, 3, 4])).hits[0]
+    in_a, in_b = long_gaps(alignment, hit)
+    assert in_a.tolist() == [False, False, False, True]
+    assert not in_b.any()
