@@ -9,6 +9,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ import pandas as pd
 
 from lactoolkit.errors import OutputError, VideoWarning
 from lactoolkit.features.npy_file import NpyAppender
-from lactoolkit.features.prefetch import prefetch
 from lactoolkit.video.decoding import FrameBatch, VideoInfo, probe, read_frames
 from lactoolkit.video.digest import file_sha256
 from lactoolkit.video.opencv import import_cv2
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 # Raised when the layout of an entry or the meaning of its numbers changes: older entries are then made anew.
 _FORMAT = 1
 _JPEG_QUALITY = 95
-_BATCHES_AHEAD = 2
 _LEFTOVER_SECONDS = 86_400
 
 
@@ -188,14 +187,19 @@ def _extract(
         for turn, (size, writers) in enumerate(sinks.items()):
             batch_size = 32 if size is not None else 8  # full-size frames are large
             batches = read_frames(source, size=size, frame_rate=settings.frame_rate, batch_size=batch_size)
-            with prefetch(batches, _BATCHES_AHEAD) as decoded:
-                for batch in decoded:
-                    for write in writers:
-                        write(batch)
+            # Network and JPEG encoder work in a second thread while the next batch is being decoded.
+            with ThreadPoolExecutor(1) as thread:
+                written: list[Future[None]] = []
+                for batch in batches:
+                    for future in written:
+                        future.result()
+                    written = [thread.submit(write, batch) for write in writers]
                     if turn == 0:
                         frames.append(batch.frames)
                         times.append(batch.times)
                     on_frames(len(batch) if turn == 0 else 0)
+                for future in written:
+                    future.result()
     return np.concatenate(frames), np.concatenate(times)
 
 

@@ -185,7 +185,10 @@ def _read(
         decoded = decoder.frames()
         first = _first_frame(path, decoder, decoded)
         info = _describe(path, container, stream, first)
-        clock = _Clock(first, 1 / info.frame_rate, point, decoding_order=container.format.name == "avi")
+        # The stream's time base: frames that leave the decoder last, when it is drained, carry none of their own.
+        time_base = stream.time_base or Fraction(1, 1000)
+        decoding_order = container.format.name == "avi"
+        clock = _Clock(first, time_base, 1 / info.frame_rate, point, decoding_order=decoding_order)
         timed = _timed(chain([first], decoded), clock, point.number if point else 0)
         chosen = timed
         if frame_rate is not None:
@@ -226,13 +229,21 @@ class _Clock:
     each other at the pace of their decoding times (`decoding_order`).
     """
 
-    def __init__(self, first: VideoFrame, interval: float, point: SeekPoint | None, *, decoding_order: bool):
+    def __init__(
+        self,
+        first: VideoFrame,
+        time_base: Fraction,
+        interval: float,
+        point: SeekPoint | None,
+        *,
+        decoding_order: bool,
+    ):
         self.last = -interval
         self.frames = point.number if point else 0
         self.last_duration = interval
         self._interval = interval
         self._decoding_order = decoding_order
-        self._time_base = first.time_base or Fraction(1)
+        self._time_base = time_base
         self._origin = point.first_pts if point else self._timestamp(first)
         self._offset = 0.0
 

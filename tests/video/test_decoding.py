@@ -1,4 +1,5 @@
 import warnings
+from contextlib import contextmanager
 from fractions import Fraction
 
 import numpy as np
@@ -13,6 +14,7 @@ from videos import (
 )
 
 from lactoolkit.errors import ParameterError, VideoError, VideoWarning
+from lactoolkit.video import decoding
 from lactoolkit.video.decoding import probe, read_frames
 
 FRAME = Fraction(1, 30)
@@ -66,6 +68,22 @@ FORMATS = {
 def test_every_frame_with_its_number_and_time(tmp_path, name, options):
     times = render_video(tmp_path / name, **options)
     assert_reads_as(tmp_path / name, times, tolerance=6e-4 if name.endswith(("mkv", "webm")) else 1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 20])
+@pytest.mark.parametrize("threads", [1, 16])
+def test_short_videos_that_come_out_when_the_decoder_is_drained(tmp_path, monkeypatch, count, threads):
+    open_video = decoding.open_video
+
+    @contextmanager
+    def open_with_threads(path):
+        with open_video(path) as (container, stream):
+            stream.thread_count = threads
+            yield container, stream
+
+    monkeypatch.setattr(decoding, "open_video", open_with_threads)
+    times = render_video(tmp_path / "a.mp4", count=count)
+    assert_reads_as(tmp_path / "a.mp4", times)
 
 
 def test_variable_frame_rate_keeps_its_times(tmp_path):
@@ -253,8 +271,6 @@ def test_numbers_stay_exact_after_seeking(tmp_path, name, options):
 
 
 def test_seeking_does_not_decode_what_comes_before(tmp_path, monkeypatch):
-    from lactoolkit.video import decoding
-
     path = tmp_path / "a.mp4"
     render_video(path, count=480, width=32, height=32)
     points = []
@@ -451,3 +467,11 @@ def test_memory_does_not_grow_with_length(tmp_path):
         alive = [ref for ref in alive if ref() is not None]
         alive.append(weakref.ref(batch.images))
         assert len(alive) <= 3
+
+
+def test_pixel_aspect_ratio_gives_the_displayed_size(tmp_path):
+    render_video(tmp_path / "a.mp4", count=3, codec_options={"aspect": "2"}, width=96, height=64)
+    info = probe(tmp_path / "a.mp4")
+    assert (info.width, info.height) == (192, 64)
+    assert_reads_as(tmp_path / "a.mp4", np.arange(3) / 30)
+    assert read_all(tmp_path / "a.mp4")[2].shape == (3, 64, 192, 3)
