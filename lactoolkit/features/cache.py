@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,9 @@ import numpy as np
 from lactoolkit.errors import LacToolkitWarning
 
 _LOG = logging.getLogger(__name__)
-# Raised when the meaning of an entry changes: older entries are then not found any more.
-_FORMAT = 1
+# Raised when the meaning of an entry changes (decoding, resizing, rounding): older entries are then not found any more.
+_FORMAT = 2
+_DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 def cache_dir() -> Path:
@@ -44,7 +45,7 @@ def cache_dir() -> Path:
 
 def cache_size() -> int:
     """Bytes that the cached features take."""
-    return sum(entry.stat().st_size for entry in _folder().glob("*/*.npz"))
+    return sum(entry.stat().st_size for entry in _folder().glob("*/*.npz*") if entry.exists())
 
 
 def clear_cache() -> None:
@@ -63,31 +64,39 @@ def load_entry(key: str) -> dict[str, np.ndarray] | None:
     """Arrays stored under a key, or None when there are none or they are damaged."""
     path = _path(key)
     try:
-        # Reading an array to its end checks the archive's CRC.
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        _LOG.warning("cached features in %s are damaged (%s); they are computed anew", path, error)
+    except OSError as error:
+        _LOG.warning("cached features in %s cannot be read (%s); they are computed anew", path, error.strerror)
         return None
+    # Checked before parsing: damage inside an archive can surface as almost any exception, or as other numbers.
+    digest, archive = content[:_DIGEST_SIZE], memoryview(content)[_DIGEST_SIZE:]
+    if hashlib.sha256(archive).digest() != digest:
+        _LOG.warning("cached features in %s are damaged; they are computed anew", path)
+        return None
+    with np.load(BytesIO(archive), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def save_entry(key: str, **arrays: np.ndarray) -> None:
     """Store arrays under a key; a cache that cannot be written is a warning, not an error."""
     path = _path(key)
+    archive = BytesIO()
+    np.savez(archive, **arrays)  # type: ignore[arg-type]
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz.tmp", delete=False) as file:
             temporary = Path(file.name)
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.write(hashlib.sha256(archive.getbuffer()).digest())
+            file.write(archive.getbuffer())
         temporary.replace(path)
         temporary = None
     except OSError as error:
         warnings.warn(
-            f"features cannot be kept in {cache_dir()} ({error.strerror}); set LACTOOLKIT_CACHE to a writable folder "
-            "to save the work next time",
+            f"features cannot be kept in {cache_dir()} ({error.strerror or error}); set LACTOOLKIT_CACHE to a "
+            "writable folder to save the work next time",
             LacToolkitWarning,
             stacklevel=2,
         )

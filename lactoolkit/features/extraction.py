@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,10 @@ from lactoolkit.video.digest import file_sha256
 if TYPE_CHECKING:
     from lactoolkit.models.encoders import FrameEncoder
 
-_PENDING_BATCHES = 3  # decoded and waiting for the network: enough to keep both busy, constant memory
+_BATCH_SIZE = 8  # the encoders' own choice on a CPU; where they run on a GPU, decoding sets the pace
+# Decoded and waiting for the network, at most: as many as are decoded while torch is imported; 40 MB.
+_PENDING_BATCHES = 32
+_LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
@@ -121,9 +125,11 @@ def extract_features(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", VideoWarning)
             frames, times, values = _encode(
-                path, info, _loaded(encoder, weights, device), frame_rate, start, end, progress
+                path, info, lambda: _loaded(encoder, weights, device), frame_rate, start, end, progress
             )
-        damage = [str(one.message) for one in caught if issubclass(one.category, VideoWarning)]
+        messages = [str(one.message) for one in caught if issubclass(one.category, VideoWarning)]
+        # The same content may be read under another name next time.
+        damage = [message.removeprefix(f"{path}: ") for message in messages]
         for other in caught:
             if not issubclass(other.category, VideoWarning):
                 warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
@@ -131,8 +137,7 @@ def extract_features(
         if cache:
             save_entry(key, **entry)
     for message in entry["damage"]:
-        # The path may differ from the one under which the damage was first met: the content is the same.
-        warnings.warn(str(message), VideoWarning, stacklevel=2)
+        warnings.warn(f"{path}: {message}", VideoWarning, stacklevel=2)
     return VideoFeatures(
         frames=entry["frames"],
         times=entry["times"],
@@ -155,24 +160,24 @@ def _loaded(encoder: str | FrameEncoder, weights: str | Path | None, device: str
 def _encode(
     path: Path,
     info: VideoInfo,
-    encoder: FrameEncoder,
+    load: Callable[[], FrameEncoder],
     frame_rate: float | None,
     start: float | None,
     end: float | None,
     progress: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frame numbers, times and float16 taps; the network runs in a second thread while the next frames are decoded."""
-    import torch
+    """Frame numbers, times and rounded taps; the network loads and runs in a second thread while frames are decoded."""
 
     def run(batch: FrameBatch) -> np.ndarray:
+        import torch
+
+        encoder = loading.result()
         with torch.inference_mode():
-            return encoder(torch.from_numpy(batch.images)).cpu().numpy().astype(np.float16)
+            return _rounded(encoder(torch.from_numpy(batch.images)).cpu().numpy())
 
     frames, times, values = [], [], []
     pending: deque[Future[np.ndarray]] = deque()
-    batches = read_frames(
-        path, size=INPUT_SIZE, frame_rate=frame_rate, start=start, end=end, batch_size=encoder.batch_size
-    )
+    batches = read_frames(path, size=INPUT_SIZE, frame_rate=frame_rate, start=start, end=end, batch_size=_BATCH_SIZE)
     with (
         ThreadPoolExecutor(1) as pool,
         tqdm(
@@ -184,17 +189,26 @@ def _encode(
             disable=not progress,
         ) as bar,
     ):
-        for batch in batches:
-            frames.append(batch.frames)
-            times.append(batch.times)
-            pending.append(pool.submit(run, batch))
-            if len(pending) > _PENDING_BATCHES:
-                values.append(pending.popleft().result())
-            bar.update(len(batch.frames))
-        values.extend(one.result() for one in pending)
-    if not frames:
-        return np.empty(0, np.int64), np.empty(0), np.empty((0, sum(encoder.tap_sizes)), np.float16)
+        loading = pool.submit(load)
+        try:
+            for batch in batches:
+                frames.append(batch.frames)
+                times.append(batch.times)
+                pending.append(pool.submit(run, batch))
+                while pending and (pending[0].done() or len(pending) > _PENDING_BATCHES):
+                    values.append(pending.popleft().result())
+                    bar.update(len(values[-1]))
+            for one in pending:
+                values.append(one.result())
+                bar.update(len(values[-1]))
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C, what waits is not computed any more
     return np.concatenate(frames), np.concatenate(times), np.concatenate(values)
+
+
+def _rounded(taps: np.ndarray) -> np.ndarray:
+    """Half the space, and the networks are no more exact; what is too large for float16 stays as it is."""
+    return taps.astype(np.float16) if np.abs(taps).max() <= _LARGEST_HALF else taps
 
 
 def _expected_frames(info: VideoInfo, frame_rate: float | None, start: float | None, end: float | None) -> int | None:
