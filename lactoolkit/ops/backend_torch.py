@@ -5,7 +5,8 @@ the log domain; derivatives are carried by the transition probabilities of each 
 the backward sweep and both directional derivatives are sums of products. Only ``exp``, ``log`` and exact arithmetic
 are used, and sums over a table follow a fixed tree, so padding a pair does not change one bit of its result.
 
-In the tables ``d`` counts anti-diagonals and rows stay what they are: cell ``(i, j)`` lies at ``[d = i + j, i]``.
+In the tables ``d`` counts anti-diagonals, and a lane is a row or a column, whichever there are fewer of: cell
+``(i, j)`` lies at ``[d = i + j, :, i]`` or ``[d = i + j, :, j]``. Shapes below call the number of lanes ``L``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def score(
     allow_empty: bool,
 ) -> Tensor:
     """Soft scores ``(B,)`` of a batch ``(B, N, M)``; penalties are both ``(B, 1, 1)`` or both ``(B, N, M)``."""
-    tables = _sweep_forward(similarity, gap_open, gap_extend, lengths, temperature, allow_empty)
+    layout = _Layout(similarity)
+    tables = _sweep_forward(layout, similarity, gap_open, gap_extend, lengths, temperature, allow_empty)
     return (tables.total * temperature).to(similarity.dtype)
 
 
@@ -41,18 +43,19 @@ def posterior(
     allow_empty: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Soft scores and their derivatives by similarity ``(B, N, M)`` and by both penalties, in the penalties' shape."""
-    tables = _sweep_forward(similarity, gap_open, gap_extend, lengths, temperature, allow_empty)
-    weights = _transition_weights(tables)
-    flow = _sweep_backward(weights, None, None)
+    layout = _Layout(similarity)
+    tables = _sweep_forward(layout, similarity, gap_open, gap_extend, lengths, temperature, allow_empty)
+    weights = _transition_weights(layout, tables)
+    flow = _sweep_backward(layout, weights, None, None)
     opened, extended = _gap_flow(weights, flow)
-    scores, match, d_open, d_extend = (
+    results = (
         tables.total * temperature,
-        _unskew(flow[:, 0, :, :-1], similarity.shape[2]),
-        _as_penalty(-opened, gap_open, similarity.shape[2]),
-        _as_penalty(-extended, gap_extend, similarity.shape[2]),
+        layout.unskew(flow[:, 0, :, :-1]),
+        _as_penalty(layout, -opened, gap_open),
+        _as_penalty(layout, -extended, gap_extend),
     )
-    dtype = similarity.dtype
-    return scores.to(dtype), match.to(dtype), d_open.to(dtype), d_extend.to(dtype)
+    scores, match, d_open, d_extend = (result.to(similarity.dtype) for result in results)
+    return scores, match, d_open, d_extend
 
 
 def posterior_jvp(
@@ -67,77 +70,95 @@ def posterior_jvp(
     tangent_extend: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Directional derivative of :func:`posterior` along the tangents, that is the Hessian of the score times them."""
-    tables = _sweep_forward(similarity, gap_open, gap_extend, lengths, temperature, allow_empty)
-    weights = _transition_weights(tables)
-    flow = _sweep_backward(weights, None, None)
+    layout = _Layout(similarity)
+    tables = _sweep_forward(layout, similarity, gap_open, gap_extend, lengths, temperature, allow_empty)
+    weights = _transition_weights(layout, tables)
+    flow = _sweep_backward(layout, weights, None, None)
     dtype = tables.state.dtype
-    rate = _skew(tangent_similarity.to(dtype) / temperature, 0.0)
+    rate = layout.skew(tangent_similarity.to(dtype) / temperature, 0.0)
     # A forbidden pair stays forbidden whatever its tangent says, even an infinite one.
     rate = rate.masked_fill(torch.isneginf(tables.similarity), 0.0)
-    open_rate = _skew_penalty(tangent_open.to(dtype) / temperature, similarity)
-    extend_rate = _skew_penalty(tangent_extend.to(dtype) / temperature, similarity)
-    total_rate, weight_rates = _sweep_tangents(weights, rate, open_rate, extend_rate)
-    flow_rate = _sweep_backward(weights, weight_rates, flow)
+    open_rate = layout.skew_penalty(tangent_open.to(dtype) / temperature)
+    extend_rate = layout.skew_penalty(tangent_extend.to(dtype) / temperature)
+    total_rate, weight_rates = _sweep_tangents(layout, weights, rate, open_rate, extend_rate)
+    flow_rate = _sweep_backward(layout, weights, weight_rates, flow)
     opened, extended = (
         first + second
         for first, second in zip(_gap_flow(weight_rates, flow), _gap_flow(weights, flow_rate), strict=True)
     )
-    width = similarity.shape[2]
     results = (
         total_rate * temperature,
-        _unskew(flow_rate[:, 0, :, :-1], width),
-        _as_penalty(-opened, gap_open, width),
-        _as_penalty(-extended, gap_extend, width),
+        layout.unskew(flow_rate[:, 0, :, :-1]),
+        _as_penalty(layout, -opened, gap_open),
+        _as_penalty(layout, -extended, gap_extend),
     )
     scores, match, d_open, d_extend = (result.to(similarity.dtype) for result in results)
     return scores, match, d_open, d_extend
 
 
+class _Layout:
+    """How the cells of a batch of tables are ordered by anti-diagonals.
+
+    ``left`` and ``above`` pick, from the L + 1 lanes of the diagonal before (one empty lane in front), the sources of
+    gaps in a and of gaps in b: the same lane, or the one before it. Seen from a source, the cell it leads to lies in
+    the same lane or the one after it: from L + 1 lanes with the empty one behind, ``above`` picks gaps in a and
+    ``left`` gaps in b.
+    """
+
+    def __init__(self, similarity: Tensor) -> None:
+        self.shape = similarity.shape
+        _, rows, columns = similarity.shape
+        self.lanes_are_rows = rows <= columns
+        self.lanes, self.steps = (rows, columns) if self.lanes_are_rows else (columns, rows)
+        same, before = slice(1, None), slice(None, -1)
+        self.left, self.above = (same, before) if self.lanes_are_rows else (before, same)
+
+    def skew(self, table: Tensor, fill: float) -> Tensor:
+        """(B, N, M) to (N + M - 1, B, L); places without a cell hold ``fill``."""
+        lanes, steps = self.lanes, self.steps
+        padded = table.new_full((len(table), lanes, lanes + steps), fill)
+        padded[:, :, :steps] = table if self.lanes_are_rows else table.transpose(1, 2)
+        # Reading rows of L + K elements as rows of L + K - 1 shifts each row by one more place.
+        flat = padded.flatten(1)[:, : lanes * (lanes + steps - 1)]
+        return flat.view(len(table), lanes, lanes + steps - 1).permute(2, 0, 1).contiguous()
+
+    def unskew(self, diagonals: Tensor) -> Tensor:
+        """Inverse of :meth:`skew`."""
+        lanes, steps = self.lanes, self.steps
+        padded = diagonals.new_zeros(diagonals.shape[1], lanes * (lanes + steps))
+        padded[:, : lanes * len(diagonals)] = diagonals.permute(1, 2, 0).flatten(1)
+        table = padded.view(-1, lanes, lanes + steps)[:, :, :steps]
+        return (table if self.lanes_are_rows else table.transpose(1, 2)).contiguous()
+
+    def skew_penalty(self, penalty: Tensor) -> Tensor:
+        """One penalty per cell to (N + M - 1, B, L), one per pair to (1, B, 1)."""
+        return self.skew(penalty, 0.0) if penalty.shape == self.shape else penalty.view(1, -1, 1)
+
+
 class _Tables(NamedTuple):
     """Result of the forward sweep, in units of the temperature and in skewed order."""
 
-    similarity: Tensor  # (D, B, N), -inf where no cell is
-    gap_open: Tensor  # (D or 1, B, N or 1)
-    gap_extend: Tensor
-    state: Tensor  # (D + 2, 4, B, N + 1): two empty diagonals and one empty row in front
-    inner: Tensor  # (D, B, N): log-sum of what a match may follow
+    similarity: Tensor  # (D, B, L), -inf where no cell is
+    costs_left: Tensor  # (D or 1, 2, B, L or 1): to open and to extend a gap in a
+    costs_above: Tensor  # (D or 1, 3, B, L or 1): to open a gap in b after a match or a gap in a, and to extend it
+    state: Tensor  # (D + 2, 4, B, L + 1): two empty diagonals and one empty lane in front
+    inner: Tensor  # (D, B, L): log-sum of what a match may follow
     total: Tensor  # (B,)
 
 
 class _Weights(NamedTuple):
     """Probability of each source of a cell's three states (and of the end), or the rates of change of these."""
 
-    diagonal: Tensor  # (D, 3, B, N + 1): match from match, gap in a, gap in b; one empty row behind
-    left: Tensor  # (D, 2, B, N + 1): gap in a from match, gap in a
-    above: Tensor  # (D, 3, B, N + 1): gap in b from match, gap in a, gap in b
-    final: Tensor  # (D, B, N + 1): the alignment's end
+    diagonal: Tensor  # (D, 3, B, L + 1): match from match, gap in a, gap in b; one empty lane behind
+    left: Tensor  # (D, 2, B, L + 1): gap in a from match, gap in a
+    above: Tensor  # (D, 3, B, L + 1): gap in b from match, gap in a, gap in b
+    final: Tensor  # (D, B, L + 1): the alignment's end
 
 
 def _compute_dtype(similarity: Tensor) -> torch.dtype:
     # Sums of a thousand steps lose three of float32's digits in the log domain; the sweep is bound by the number of
     # operations rather than by their width, so float64 costs little. Apple's devices lack it.
     return similarity.dtype if similarity.device.type == "mps" else torch.float64
-
-
-def _skew(table: Tensor, fill: float) -> Tensor:
-    """(B, N, M) to (N + M - 1, B, N): cell (i, j) moves to [i + j, :, i]; places without a cell hold ``fill``."""
-    batch, n, m = table.shape
-    padded = table.new_full((batch, n, n + m), fill)
-    padded[:, :, :m] = table
-    # Reading rows of n + m elements as rows of n + m - 1 shifts each row by one more place.
-    return padded.flatten(1)[:, : n * (n + m - 1)].view(batch, n, n + m - 1).permute(2, 0, 1).contiguous()
-
-
-def _unskew(diagonals: Tensor, m: int) -> Tensor:
-    """Inverse of :func:`_skew`."""
-    count, batch, n = diagonals.shape
-    padded = diagonals.new_zeros(batch, n * (n + m))
-    padded[:, : n * count] = diagonals.permute(1, 2, 0).flatten(1)
-    return padded.view(batch, n, n + m)[:, :, :m].contiguous()
-
-
-def _skew_penalty(penalty: Tensor, similarity: Tensor) -> Tensor:
-    return _skew(penalty, 0.0) if penalty.shape == similarity.shape else penalty.view(1, -1, 1)
 
 
 def _tree_sum(table: Tensor) -> Tensor:
@@ -151,9 +172,9 @@ def _tree_sum(table: Tensor) -> Tensor:
     return table
 
 
-def _as_penalty(flow: Tensor, penalty: Tensor, m: int) -> Tensor:
+def _as_penalty(layout: _Layout, flow: Tensor, penalty: Tensor) -> Tensor:
     """Skewed flow into gaps as a derivative in the penalty's own shape."""
-    table = _unskew(flow, m)
+    table = layout.unskew(flow)
     return table if penalty.shape == table.shape else _tree_sum(table).view(penalty.shape)
 
 
@@ -168,6 +189,7 @@ def _log_sum(terms: Tensor) -> Tensor:
 
 
 def _sweep_forward(
+    layout: _Layout,
     similarity: Tensor,
     gap_open: Tensor,
     gap_extend: Tensor,
@@ -182,16 +204,16 @@ def _sweep_forward(
         rows = torch.arange(n, device=similarity.device)
         columns = torch.arange(m, device=similarity.device)
         inside = (rows < lengths[:, :1]).unsqueeze(2) & (columns < lengths[:, 1:]).unsqueeze(1)
-        scaled = torch.where(inside, scaled, scaled.new_tensor(float("-inf")))
-    skewed = _skew(scaled, float("-inf"))
-    opening = _skew_penalty(gap_open.to(dtype) / temperature, similarity)
-    extending = _skew_penalty(gap_extend.to(dtype) / temperature, similarity)
+        scaled = scaled.masked_fill(~inside, float("-inf"))
+    skewed = layout.skew(scaled, float("-inf"))
+    opening = layout.skew_penalty(gap_open.to(dtype) / temperature)
+    extending = layout.skew_penalty(gap_extend.to(dtype) / temperature)
     costs_left = torch.stack([opening, extending], 1)
     costs_above = torch.stack([opening, opening, extending], 1)
-    per_cell = costs_left.shape[0] > 1
+    per_cell = len(costs_left) > 1
 
-    count = n + m - 1
-    state = scaled.new_full((count + 2, 4, batch, n + 1), float("-inf"))
+    count = len(skewed)
+    state = scaled.new_full((count + 2, 4, batch, layout.lanes + 1), float("-inf"))
     state[:, 0] = 0.0
     inner = torch.empty_like(skewed)
     for d in range(count):
@@ -199,8 +221,8 @@ def _sweep_forward(
         two_back, one_back, here = state[d], state[d + 1], state[d + 2, :, :, 1:]
         inner[d] = _log_sum(two_back[:, :, :-1])
         torch.add(skewed[d], inner[d], out=here[_MATCH])
-        here[_GAP_A] = _log_sum(one_back[_MATCH:_GAP_B, :, 1:] - costs_left[cost])
-        here[_GAP_B] = _log_sum(one_back[_MATCH:, :, :-1] - costs_above[cost])
+        here[_GAP_A] = _log_sum(one_back[_MATCH:_GAP_B, :, layout.left] - costs_left[cost])
+        here[_GAP_B] = _log_sum(one_back[_MATCH:, :, layout.above] - costs_above[cost])
 
     match = state[2:, _MATCH, :, 1:]
     top = match.amax((0, 2))
@@ -208,30 +230,28 @@ def _sweep_forward(
         top = top.clamp(min=0.0)
     # A pair whose cells are all forbidden has nothing to scale by; its sum below is 0 and its score -inf.
     anchor = top.clamp(min=torch.finfo(dtype).min)
-    mass = _tree_sum(_unskew(torch.exp(match - anchor.unsqueeze(1)), m))
+    mass = _tree_sum(layout.unskew(torch.exp(match - anchor.unsqueeze(1))))
     if allow_empty:
         mass = mass + torch.exp(-anchor)
-    return _Tables(skewed, opening, extending, state, inner, mass.log() + anchor)
+    return _Tables(skewed, costs_left, costs_above, state, inner, mass.log() + anchor)
 
 
-def _transition_weights(tables: _Tables) -> _Weights:
+def _transition_weights(layout: _Layout, tables: _Tables) -> _Weights:
     state, lowest = tables.state, torch.finfo(tables.state.dtype).min
-    opening, extending = tables.gap_open, tables.gap_extend
     # An unreachable state (-inf) has sources of -inf: clamping the divisor makes their weights 0 instead of NaN.
     gap_a, gap_b = (state[2:, channel, :, 1:].clamp(min=lowest).unsqueeze(1) for channel in (_GAP_A, _GAP_B))
     diagonal = torch.exp(state[:-2, _MATCH:, :, :-1] - tables.inner.unsqueeze(1))
-    left = torch.exp(state[1:-1, _MATCH:_GAP_B, :, 1:] - torch.stack([opening, extending], 1) - gap_a)
-    above = torch.exp(state[1:-1, _MATCH:, :, :-1] - torch.stack([opening, opening, extending], 1) - gap_b)
+    left = torch.exp(state[1:-1, _MATCH:_GAP_B, :, layout.left] - tables.costs_left - gap_a)
+    above = torch.exp(state[1:-1, _MATCH:, :, layout.above] - tables.costs_above - gap_b)
     final = torch.exp(state[2:, _MATCH, :, 1:] - tables.total.clamp(min=lowest).unsqueeze(1))
     return _Weights(*(torch.nn.functional.pad(weight, (0, 1)) for weight in (diagonal, left, above, final)))
 
 
-def _sweep_backward(weights: _Weights, rates: _Weights | None, flow: Tensor | None) -> Tensor:
-    """Probability (D, 3, B, N + 1) that the alignment passes each state; with ``rates``, its rate of change."""
-    count, _, batch, rows = weights.diagonal.shape
-    result = weights.final.new_zeros(count + 2, 3, batch, rows)
-    if flow is not None:
-        flow = torch.nn.functional.pad(flow, (0, 0, 0, 0, 0, 0, 0, 2))
+def _sweep_backward(layout: _Layout, weights: _Weights, rates: _Weights | None, flow: Tensor | None) -> Tensor:
+    """Probability (D, 3, B, L + 1) that the alignment passes each state; with ``rates``, its rate of change."""
+    count, _, batch, lanes = weights.diagonal.shape
+    onto_gap_a, onto_gap_b = layout.above, layout.left
+    result = weights.final.new_zeros(count + 2, 3, batch, lanes)
     for d in reversed(range(count)):
         here = result[d, :, :, :-1]
         for factors, carried in ((weights, result), (rates, flow)):
@@ -240,26 +260,28 @@ def _sweep_backward(weights: _Weights, rates: _Weights | None, flow: Tensor | No
             if d + 2 < count:
                 here += factors.diagonal[d + 2, :, :, 1:] * carried[d + 2, 0, :, 1:]
             if d + 1 < count:
-                here += factors.above[d + 1, :, :, 1:] * carried[d + 1, 2, :, 1:]
-                here[:2] += factors.left[d + 1, :, :, :-1] * carried[d + 1, 1, :, :-1]
+                here += factors.above[d + 1, :, :, onto_gap_b] * carried[d + 1, 2, :, onto_gap_b]
+                here[:2] += factors.left[d + 1, :, :, onto_gap_a] * carried[d + 1, 1, :, onto_gap_a]
         here[0] += (weights if rates is None else rates).final[d, :, :-1]
     return result[:count]
 
 
 def _gap_flow(weights: _Weights, flow: Tensor) -> tuple[Tensor, Tensor]:
-    """Probability that a gap opens into, and extends into, each cell: two (D, B, N)."""
+    """Probability that a gap opens into, and extends into, each cell: two (D, B, L)."""
     opened = weights.left[:, 0] * flow[:, 1] + (weights.above[:, 0] + weights.above[:, 1]) * flow[:, 2]
     extended = weights.left[:, 1] * flow[:, 1] + weights.above[:, 2] * flow[:, 2]
     return opened[:, :, :-1], extended[:, :, :-1]
 
 
-def _sweep_tangents(weights: _Weights, rate: Tensor, open_rate: Tensor, extend_rate: Tensor) -> tuple[Tensor, _Weights]:
+def _sweep_tangents(
+    layout: _Layout, weights: _Weights, rate: Tensor, open_rate: Tensor, extend_rate: Tensor
+) -> tuple[Tensor, _Weights]:
     """Rates of the total score and of all transition weights along the tangents."""
-    count, batch, n = rate.shape
+    count, batch, lanes = rate.shape
     costs_left = torch.stack([open_rate, extend_rate], 1)
     costs_above = torch.stack([open_rate, open_rate, extend_rate], 1)
-    per_cell = costs_left.shape[0] > 1
-    state = rate.new_zeros(count + 2, 3, batch, n + 1)
+    per_cell = len(costs_left) > 1
+    state = rate.new_zeros(count + 2, 3, batch, lanes + 1)
     inner = torch.empty_like(rate)
     for d in range(count):
         cost = d if per_cell else 0
@@ -267,18 +289,17 @@ def _sweep_tangents(weights: _Weights, rate: Tensor, open_rate: Tensor, extend_r
         parts = weights.diagonal[d, :, :, :-1] * two_back[:, :, :-1]
         inner[d] = parts[0] + parts[1] + parts[2]
         torch.add(rate[d], inner[d], out=here[0])
-        parts = weights.left[d, :, :, :-1] * (one_back[:2, :, 1:] - costs_left[cost])
+        parts = weights.left[d, :, :, :-1] * (one_back[:2, :, layout.left] - costs_left[cost])
         here[1] = parts[0] + parts[1]
-        parts = weights.above[d, :, :, :-1] * (one_back[:, :, :-1] - costs_above[cost])
+        parts = weights.above[d, :, :, :-1] * (one_back[:, :, layout.above] - costs_above[cost])
         here[2] = parts[0] + parts[1] + parts[2]
 
-    m = count - n + 1
     final = weights.final[:, :, :-1]
-    total = _tree_sum(_unskew(final * state[2:, 0, :, 1:], m))
+    total = _tree_sum(layout.unskew(final * state[2:, 0, :, 1:]))
     rates = (
         weights.diagonal[..., :-1] * (state[:-2, :, :, :-1] - inner.unsqueeze(1)),
-        weights.left[..., :-1] * (state[1:-1, :2, :, 1:] - costs_left - state[2:, 1:2, :, 1:]),
-        weights.above[..., :-1] * (state[1:-1, :, :, :-1] - costs_above - state[2:, 2:3, :, 1:]),
+        weights.left[..., :-1] * (state[1:-1, :2, :, layout.left] - costs_left - state[2:, 1:2, :, 1:]),
+        weights.above[..., :-1] * (state[1:-1, :, :, layout.above] - costs_above - state[2:, 2:3, :, 1:]),
         final * (state[2:, 0, :, 1:] - total.unsqueeze(1)),
     )
     return total, _Weights(*(torch.nn.functional.pad(weight, (0, 1)) for weight in rates))
