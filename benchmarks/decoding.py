@@ -133,6 +133,12 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
+def add(rows: list[str], row: str) -> None:
+    """Keep a row of a table, and show it at once: the whole takes a while."""
+    print(row, file=sys.stderr)
+    rows.append(row)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, help="Markdown file to write")
@@ -151,24 +157,24 @@ def main() -> None:
             for decode, label in runs:
                 best, median = frames_per_second(decode, clip, options.repeats)
                 megabits = clip.stat().st_size * 8 / 10 / 1e6
-                rows.append(f"| {name}, {megabits:.1f} Mbit/s | {label} | {best:.0f} | {median:.0f} |")
+                add(rows, f"| {name}, {megabits:.1f} Mbit/s | {label} | {best:.0f} | {median:.0f} |")
         for task, minutes in (
             ("decode", 1),
             ("decode", 60),
             ("store", 1),
             ("store", 60),
             ("features", 1),
-            ("features", 10),
+            ("features", 4),
         ):
             long = Path(folder) / f"{minutes}.mp4"
             if not long.exists():
                 repeat_packets(Path(folder) / "360p30.mp4", long, minutes * 6)
             count, seconds, mebibytes = peak_memory(task, long)
             speed = f"{seconds:.0f} | {count / seconds:.0f} | {mebibytes:.0f}"
-            memory.append(f"| {task} | {minutes} min | {count} | {speed} |")
+            add(memory, f"| {task} | {minutes} min | {count} | {speed} |")
         for start in (30 * 60 + Fraction(7, 30), 59 * 60 + Fraction(11, 30)):
             seconds, frame = seek_seconds(Path(folder) / "60.mp4", float(start))
-            seeks.append(f"| {float(start):.3f} s | {frame} | {int(start * 30)} | {seconds:.2f} |")
+            add(seeks, f"| {float(start):.3f} s | {frame} | {int(start * 30)} | {seconds:.2f} |")
     text = f"""# Decoding
 
 `python benchmarks/decoding.py`, {datetime.date.today()}, {processor()}, {os.cpu_count()} logical processors,

@@ -6,11 +6,12 @@ import csv
 import multiprocessing
 import os
 import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import av.error
 from tqdm import tqdm
 
-from lactoolkit.errors import LacToolkitError, OutputError, ParameterError, VideoError, VideoWarning
+from lactoolkit.errors import OutputError, ParameterError, VideoError, VideoWarning
 from lactoolkit.features.store_entry import StoreEntry, StoreSettings, read_manifest, remove_leftovers, write_entry
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def _settings(
         raise ParameterError(f"frame_rate must be a positive number of frames per second, not {frame_rate!r}")
     identity = None
     if features:
-        from lactoolkit.models.encoders import encoder_identity
+        from lactoolkit.models.registry import encoder_identity
 
         identity = encoder_identity(encoder, weights=weights)
     return StoreSettings(frames, size, frame_rate, identity)
@@ -266,7 +267,7 @@ class _StoppedError(Exception):
 
 
 def _extract_one(
-    source: Path, job: _Job, encoder: FrameEncoder | None, bar: tqdm | None, stop: Event | None
+    source: Path, job: _Job, load_encoder: Callable[[], FrameEncoder], bar: tqdm | None, stop: Event | None
 ) -> _Outcome:
     def on_frames(count: int, info: VideoInfo) -> None:
         if stop is not None and stop.is_set():
@@ -276,33 +277,41 @@ def _extract_one(
             bar.update(count)
 
     try:
-        entry, made = write_entry(source, job.store, job.settings, encoder, on_frames)
+        entry, made = write_entry(source, job.store, job.settings, load_encoder, on_frames)
     except _StoppedError:
         return _Outcome(source, None, False, "interrupted")
-    except (LacToolkitError, OSError, av.error.FFmpegError) as error:
+    except (VideoError, OutputError, OSError, av.error.FFmpegError) as error:
         message = str(error)
         return _Outcome(source, None, False, message if str(source) in message else f"{source}: {message}")
     return _Outcome(source, entry, made, "")
 
 
-def _load_encoder(job: _Job) -> FrameEncoder | None:
-    if job.settings.encoder_identity is None:
-        return None
-    from lactoolkit.models.encoders import load_encoder
+def _encoder_loader(job: _Job, workers: int = 1) -> Callable[[], FrameEncoder]:
+    """Load the encoder when it is first asked for: videos that are there already need none, nor torch."""
 
-    return load_encoder(job.encoder, weights=job.weights, device=job.device)
+    @cache
+    def load() -> FrameEncoder:
+        import torch
+
+        from lactoolkit.models.encoders import load_encoder
+
+        if workers > 1:
+            torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+        return load_encoder(job.encoder, weights=job.weights, device=job.device)
+
+    return load
 
 
 def _run_here(sources: list[Path], job: _Job, progress: bool) -> Generator[_Outcome, None, None]:
-    encoder = _load_encoder(job)
+    load_encoder = _encoder_loader(job)
     for source in sources:
         with tqdm(desc=source.name, unit="frame", position=1, leave=False, disable=not progress) as bar:
-            outcome = _extract_one(source, job, encoder, bar, None)
+            outcome = _extract_one(source, job, load_encoder, bar, None)
         yield outcome
 
 
 # Set once in each worker process, by _start_worker.
-_worker: tuple[_Job, FrameEncoder | None, Event]
+_worker: tuple[_Job, Callable[[], FrameEncoder], Event]
 
 
 def _start_worker(job: _Job, workers: int, stop: Event) -> None:
@@ -310,21 +319,16 @@ def _start_worker(job: _Job, workers: int, stop: Event) -> None:
 
     # Ctrl-C reaches every process of the terminal; the main process alone decides what follows, through `stop`.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if job.settings.encoder_identity is not None:
-        import torch
-
-        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
     global _worker
-    _worker = (job, _load_encoder(job), stop)
+    _worker = (job, _encoder_loader(job, workers), stop)
 
 
 def _work(source: Path) -> _Outcome:
-    job, encoder, stop = _worker
-    return _extract_one(source, job, encoder, None, stop)
+    job, load_encoder, stop = _worker
+    return _extract_one(source, job, load_encoder, None, stop)
 
 
 def _run_in_processes(sources: list[Path], job: _Job, workers: int) -> Generator[_Outcome, None, None]:
-    _load_encoder(job)  # so that a missing encoder is reported here, once
     context = multiprocessing.get_context("spawn")  # torch's thread pools do not survive a fork
     stop = context.Event()
     workers = min(workers, len(sources))

@@ -113,7 +113,7 @@ def write_entry(
     source: Path,
     store: Path,
     settings: StoreSettings,
-    encoder: FrameEncoder | None,
+    load_encoder: Callable[[], FrameEncoder],
     on_frames: Callable[[int, VideoInfo], None],
 ) -> tuple[StoreEntry, bool]:
     """Extract one video, unless the store holds it already with the same content and settings.
@@ -126,8 +126,8 @@ def write_entry(
         The store's folder, which exists.
     settings : StoreSettings
         What to extract.
-    encoder : FrameEncoder or None
-        The encoder whose identity `settings` names.
+    load_encoder : callable
+        Gives the encoder whose identity `settings` names; called when features have to be computed.
     on_frames : callable
         Called after every batch with the number of its frames and what the video says about itself;
         what it raises ends the extraction and leaves nothing behind.
@@ -153,6 +153,7 @@ def write_entry(
     wanted = {"sha256": sha256, "settings": settings.to_json()}
     if manifest and wanted.items() <= manifest.items() and _intact(folder):
         return StoreEntry(source, folder, manifest["frame_count"], tuple(manifest["warnings"])), False
+    encoder = load_encoder() if settings.encoder_identity is not None else None
     try:
         with _replacing(folder) as partial, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", VideoWarning)

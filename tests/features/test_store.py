@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from videos import picture_numbers, render_audio, render_video, truncate
 
-from lactoolkit.errors import OutputError, ParameterError, VideoError, VideoWarning
+from lactoolkit.errors import EncoderError, OutputError, ParameterError, VideoError, VideoWarning
 from lactoolkit.features import store_entry
 from lactoolkit.features.npy_file import NpyAppender
 from lactoolkit.features.store import extract_store, find_videos
@@ -198,6 +198,26 @@ def test_what_a_killed_run_left_is_removed_after_a_day(tmp_path, clip):
     extract_store([clip[0]], store, features=False, size=32)
     assert not (store / ".a.partial-x").exists()
     assert (store / ".b.partial-x").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_encoder_without_weights_stops_everything(tmp_path, clip, workers):
+    weights = tmp_path / "weights.pt"
+    torch.save({"not": torch.zeros(1)}, weights)
+    render_video(tmp_path / "b.mp4", count=3)
+    with pytest.raises(EncoderError):
+        extract_store([clip[0], tmp_path / "b.mp4"], tmp_path / "store", weights=weights, workers=workers)
+    assert contents(tmp_path / "store") == []
+
+
+def test_skipping_needs_no_torch(tmp_path, clip):
+    extract_store([clip[0]], tmp_path / "store", frames=None)
+    code = (
+        "import sys\nfrom lactoolkit.features.store import extract_store\n"
+        "print(len(extract_store([sys.argv[1]], sys.argv[2], frames=None).skipped), 'torch' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", code, str(clip[0]), str(tmp_path / "store")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "1 False\n"
 
 
 def test_find_videos_keeps_order_and_drops_doubles(tmp_path, monkeypatch):
