@@ -216,7 +216,7 @@ def report_chance(data: Path, labels: dict[str, list[dict]]) -> None:
         print(f"| {name} | {len(group)} | {(p < 0.05).mean():.2f} | {(p < 0.2).mean():.2f} |")
     tail = np.array([0.9, 0.5, 0.3, 0.2, 0.1, 0.05, 0.025, 0.0125, 0.005])
     scores = np.array([found[pair] for pair in unrelated])
-    print("\nUpper quantiles over the unrelated pairs (the table in `alignment/significance.py`):\n")
+    print("\nUpper quantiles over the unrelated pairs (`alignment/significance.py` has those of another draw):\n")
     print("| tail | " + " | ".join(f"{q:g}" for q in tail) + " |\n| --- |" + " --- |" * len(tail))
     for name, values in (
         ("log(score / reversed score)", np.log(scores[:, 0] / scores[:, 1])),
