@@ -1,14 +1,16 @@
-"""The numba.cuda kernels on CUDA tensors: allocation by torch, on torch's current stream."""
+"""The numba.cuda kernels on CUDA tensors: on torch's current stream, in memory of torch's allocator."""
 
 from __future__ import annotations
 
-import contextlib
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lactoolkit.kernels import smith_waterman_cuda as kernels
+
+_TYPES = {torch.float32: "<f4", torch.float64: "<f8", torch.int64: "<i8"}
 
 
 def score(
@@ -20,13 +22,14 @@ def score(
     allow_empty: bool,
 ) -> Tensor:
     """Soft scores ``(B,)`` of a batch ``(B, N, M)``; penalties are both ``(B, 1, 1)`` or both ``(B, N, M)``."""
-    with _current(similarity.device) as device:
-        table, penalties = similarity.detach().contiguous(), _penalties(gap_open, gap_extend)
-        scores = table.new_empty(table.shape[0])
-        workspace = _workspace(table, penalties[0], backward=False)
-        arguments = (table, *penalties, _lengths(lengths), temperature, allow_empty, scores, workspace)
-        kernels.score(*arguments, *device)
-        return scores
+    with _on(similarity.device):
+        arrays = _arrays(similarity, gap_open, gap_extend, lengths)
+        scores = similarity.new_empty(similarity.shape[0])
+        workspace = _workspace(similarity, gap_open, backward=False)
+        kernels.score(
+            *arrays, temperature, allow_empty, _View(scores), _View(workspace), *_stream_and_device(similarity)
+        )
+    return scores
 
 
 def posterior(
@@ -38,13 +41,19 @@ def posterior(
     allow_empty: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Soft scores and their derivatives by similarity ``(B, N, M)`` and by both penalties, in the penalties' shape."""
-    with _current(similarity.device) as device:
-        table, penalties = similarity.detach().contiguous(), _penalties(gap_open, gap_extend)
-        results = _results(table, gap_open, lengths)
-        workspace = _workspace(table, penalties[0])
-        arguments = (table, *penalties, _lengths(lengths), temperature, allow_empty, *results, workspace)
-        kernels.posterior(*arguments, *device)
-        return results
+    with _on(similarity.device):
+        arrays = _arrays(similarity, gap_open, gap_extend, lengths)
+        outputs = _outputs(similarity, gap_open, lengths)
+        workspace = _workspace(similarity, gap_open)
+        kernels.posterior(
+            *arrays,
+            temperature,
+            allow_empty,
+            *map(_View, outputs),
+            _View(workspace),
+            *_stream_and_device(similarity),
+        )
+    return outputs
 
 
 def posterior_jvp(
@@ -59,50 +68,73 @@ def posterior_jvp(
     tangent_extend: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Directional derivative of :func:`posterior` along the tangents, that is the Hessian of the score times them."""
-    with _current(similarity.device) as device:
-        table, penalties = similarity.detach().contiguous(), _penalties(gap_open, gap_extend)
-        tangents = [t.detach().contiguous() for t in (tangent_similarity, tangent_open, tangent_extend)]
-        results = _results(table, gap_open, lengths)
-        workspace = _workspace(table, penalties[0], dual=True)
-        arguments = (table, *penalties, _lengths(lengths), temperature, allow_empty, *tangents, *results, workspace)
-        kernels.posterior_jvp(*arguments, *device)
-        return results
+    with _on(similarity.device):
+        arrays = _arrays(similarity, gap_open, gap_extend, lengths)
+        tangents = [_View(tangent.contiguous()) for tangent in (tangent_similarity, tangent_open, tangent_extend)]
+        outputs = _outputs(similarity, gap_open, lengths)
+        workspace = _workspace(similarity, gap_open, dual=True)
+        kernels.posterior_jvp(
+            *arrays,
+            temperature,
+            allow_empty,
+            *tangents,
+            *map(_View, outputs),
+            _View(workspace),
+            *_stream_and_device(similarity),
+        )
+    return outputs
 
 
-@contextlib.contextmanager
-def _current(device: torch.device) -> Any:
-    """Make a device the current one, and give the handle of torch's stream there and the device's number."""
-    with torch.cuda.device(device):
-        index = torch.cuda.current_device()
-        yield torch.cuda.current_stream().cuda_stream, index
+class _View:
+    """A tensor as the kernels see it; torch's own ``__cuda_array_interface__`` takes several times as long."""
+
+    __slots__ = ("__cuda_array_interface__", "_tensor", "shape")
+
+    def __init__(self, tensor: Tensor, strides: tuple[int, ...] | None = None) -> None:
+        self._tensor = tensor
+        self.shape = tensor.shape
+        self.__cuda_array_interface__ = {
+            "data": (tensor.data_ptr(), False),
+            "shape": tensor.shape,
+            "typestr": _TYPES[tensor.dtype],
+            "strides": strides,
+            "version": 3,
+        }
 
 
-def _penalties(gap_open: Tensor, gap_extend: Tensor) -> list[Tensor]:
-    """Penalties in C order; one number for all pairs stays one number."""
-    flat = []
-    for gap in (gap_open.detach(), gap_extend.detach()):
-        is_shared = gap.shape[1:] == (1, 1) and gap.stride(0) == 0
-        flat.append(gap if is_shared else gap.contiguous())
-    return flat
+def _arrays(similarity: Tensor, gap_open: Tensor, gap_extend: Tensor, lengths: Tensor | None) -> list[_View | None]:
+    return [
+        _View(similarity.contiguous()),
+        _penalty(gap_open),
+        _penalty(gap_extend),
+        None if lengths is None else _View(lengths.contiguous()),
+    ]
 
 
-def _lengths(lengths: Tensor | None) -> Tensor | None:
-    return None if lengths is None else lengths.to(torch.int64).contiguous()
+def _penalty(penalty: Tensor) -> _View:
+    # One penalty, or one table of penalties, for the whole batch is not copied for each pair.
+    if penalty.stride(0) == 0 and penalty[:1].is_contiguous():
+        return _View(penalty, tuple(stride * penalty.element_size() for stride in penalty.stride()))
+    return _View(penalty.contiguous())
 
 
-def _workspace(table: Tensor, gap_open: Tensor, **options: bool) -> Tensor:
-    pairs, rows, columns = table.shape
-    words = kernels.workspace_words(pairs, rows, columns, per_cell=kernels.is_per_cell(gap_open), **options)
-    return table.new_empty(words)
+def _outputs(similarity: Tensor, penalty: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    # The kernels write what lies inside the lengths and nothing else.
+    make = similarity.new_empty if lengths is None else similarity.new_zeros
+    return make(similarity.shape[0]), make(similarity.shape), make(penalty.shape), make(penalty.shape)
 
 
-def _results(table: Tensor, gap_open: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    # With lengths, the kernels leave the padding alone.
-    make = torch.empty if lengths is None else torch.zeros
-    options: dict[str, Any] = {"dtype": table.dtype, "device": table.device}
-    return (
-        make(table.shape[0], **options),
-        make(table.shape, **options),
-        make(gap_open.shape, **options),
-        make(gap_open.shape, **options),
+def _workspace(similarity: Tensor, penalty: Tensor, *, backward: bool = True, dual: bool = False) -> Tensor:
+    words = kernels.workspace_words(
+        *similarity.shape, per_cell=kernels.is_per_cell(penalty), backward=backward, dual=dual
     )
+    return similarity.new_empty(words)
+
+
+def _on(device: torch.device) -> AbstractContextManager[Any]:
+    return nullcontext() if device.index == torch.cuda.current_device() else torch.cuda.device(device)
+
+
+def _stream_and_device(similarity: Tensor) -> tuple[int, int]:
+    device = similarity.device
+    return torch.cuda.current_stream(device).cuda_stream, device.index

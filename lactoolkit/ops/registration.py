@@ -77,6 +77,8 @@ def load_backend(name: str, device: torch.device) -> ModuleType:
         except BackendError as error:
             logger.debug("falling back to the torch backend: %s", error)
             return backend_torch
+    if name == "cuda" and not torch.cuda.is_available():
+        raise BackendError("backend='cuda' needs a CUDA device and finds none; use backend='auto'")
     if name != device.type:
         raise BackendError(
             f"backend={name!r} cannot work on a similarity that is on {device}; "
@@ -94,7 +96,8 @@ def _load_kernels(name: str) -> ModuleType:
         from lactoolkit.ops import backend_cuda
 
         return backend_cuda
-    except ImportError as error:
+    # Releases of numba-cuda that do not suit the installed NumPy fail with an AttributeError while they are imported.
+    except (ImportError, AttributeError) as error:
         raise BackendError(
             f"the kernels of backend {name!r} do not load ({error}); install "
             f"{'numba' if name == 'cpu' else 'lactoolkit[cuda]'}, or use backend='torch'"

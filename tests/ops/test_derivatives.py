@@ -1,0 +1,216 @@
+"""Second derivatives, and how the operators behave as citizens of torch."""
+
+import pytest
+import reference
+import torch
+from ops_cases import PENALTIES, random_problem
+from torch.autograd import gradcheck, gradgradcheck
+
+from lactoolkit import alignment_posterior, soft_smith_waterman
+from lactoolkit.errors import BackendError
+from lactoolkit.ops import registration
+
+TEMPERATURES = (0.1, 0.8, 1.0, 5.0)
+RAGGED = ((3, 4), (2, 3))
+
+
+def leaves_on(lane, tensors):
+    return [torch.as_tensor(x, dtype=torch.float64).to(lane.device).requires_grad_() for x in tensors]
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("kind", PENALTIES[1:])
+def test_gradcheck_and_gradgradcheck_of_the_score(lane, kind, temperature):
+    upstream = torch.tensor([1.7, -0.6], dtype=torch.float64, device=lane.device)
+
+    def weighted(similarity, gap_open, gap_extend):
+        options = {"lengths": RAGGED, "backend": lane.backend}
+        return upstream * soft_smith_waterman(similarity, gap_open, gap_extend, temperature, **options)
+
+    leaves = leaves_on(lane, random_problem(2, 3, 4, kind, seed=20))
+    assert gradcheck(weighted, leaves)
+    assert gradgradcheck(weighted, leaves)
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("allow_empty", [False, True])
+def test_gradcheck_of_the_posterior(lane, allow_empty, temperature):
+    def posterior(similarity, gap_open, gap_extend):
+        options = {"lengths": RAGGED, "allow_empty": allow_empty, "backend": lane.backend}
+        return alignment_posterior(similarity, gap_open, gap_extend, temperature, **options)
+
+    similarity, gap_open, _ = random_problem(2, 3, 4, seed=21)
+    per_pair = torch.tensor([0.4, 0.9], dtype=torch.float64).view(2, 1, 1)
+    assert gradcheck(posterior, leaves_on(lane, (similarity, gap_open, per_pair)))
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("allow_empty", [False, True])
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (4, 4), (5, 3), (1, 5)])
+def test_hessian_products_equal_those_of_the_sum_over_all_alignments(lane, n, m, allow_empty, temperature):
+    problem = random_problem(1, n, m, seed=22)
+    directions = random_problem(1, n, m, seed=23)
+
+    def product(score, leaves):
+        gradients = torch.autograd.grad(score, leaves, create_graph=True)
+        along = sum((g * d.to(g.device)).sum() for g, d in zip(gradients, directions, strict=True))
+        if not along.requires_grad:
+            return [torch.zeros_like(x).cpu() for x in leaves]
+        products = torch.autograd.grad(along, leaves, allow_unused=True, materialize_grads=True)
+        return [x.cpu().view(n, m) for x in products]
+
+    leaves = leaves_on(lane, problem)
+    truth_leaves = [x[0].clone().requires_grad_() for x in problem]
+    expected = product(reference.enumerated_score(*truth_leaves, temperature, allow_empty), truth_leaves)
+    score = soft_smith_waterman(*leaves, temperature, allow_empty=allow_empty, backend=lane.backend)
+    for value, truth in zip(product(score.sum(), leaves), expected, strict=True):
+        torch.testing.assert_close(value, truth.view(n, m), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("shape", [(2, 65, 40), (1, 20, 130)])
+def test_float32_hessian_products_are_as_good_as_the_precision(lane, shape):
+    problem = random_problem(*shape, "per pair", seed=24)
+    direction = random_problem(*shape, seed=25)[0].to(lane.device)
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        leaves = [x.float().to(lane.device, dtype).requires_grad_() for x in problem]
+        posterior = alignment_posterior(*leaves, 0.8, backend=lane.backend)
+        results.append(torch.autograd.grad((posterior * direction.to(dtype)).sum(), leaves))
+    for single, double in zip(*results, strict=True):
+        torch.testing.assert_close(single.double(), double, rtol=0, atol=1e-5 * double.abs().max().item())
+
+
+def test_a_loss_on_score_gradient_and_posterior_together(lane):
+    def loss(similarity, gap_open, gap_extend):
+        arguments = (similarity, gap_open, gap_extend, 0.8)
+        score = soft_smith_waterman(*arguments, backend=lane.backend).square().sum()
+        slopes = torch.autograd.grad(score, (gap_open, gap_extend), create_graph=True)
+        posterior = alignment_posterior(*arguments, backend=lane.backend)
+        return score + slopes[0].square().sum() + slopes[1].sum() + posterior.square().sum()
+
+    assert gradcheck(loss, leaves_on(lane, random_problem(2, 3, 3, "scalar", seed=26)))
+
+
+def test_third_derivatives_say_that_they_are_not_available(lane):
+    (leaf,) = leaves_on(lane, [random_problem(1, 3, 3, seed=27)[0]])
+    loss = alignment_posterior(leaf, 1.0, 0.5, backend=lane.backend).square().sum()
+    (gradient,) = torch.autograd.grad(loss, leaf, create_graph=True)
+    with pytest.raises(BackendError, match="third derivatives"):
+        gradient.square().sum().backward()
+
+
+@pytest.mark.parametrize("kind", ["scalar", "per pair", "per cell", "row", "column"])
+def test_penalty_gradients_come_back_in_the_shape_of_the_penalty(lane, kind):
+    shape = {"scalar": (), "per pair": (2, 1, 1), "per cell": (2, 3, 4), "row": (4,), "column": (1, 3, 1)}[kind]
+    similarity, _, _ = random_problem(2, 3, 4, seed=28)
+    leaf, penalty = leaves_on(lane, (similarity, torch.full(shape, 0.6)))
+    full = penalty.detach().expand(2, 3, 4).clone().requires_grad_()
+    for function in (soft_smith_waterman, alignment_posterior):
+        results = []
+        for gap in (penalty, full):
+            value = function(leaf, gap, 0.3, 0.9, backend=lane.backend).square().sum()
+            results.append(torch.autograd.grad(value, gap)[0])
+        assert results[0].shape == shape
+        torch.testing.assert_close(results[0], results[1].sum_to_size(shape))
+
+
+def test_only_the_gradients_asked_for_are_returned(lane):
+    similarity, gap_open, gap_extend = (x.to(lane.device) for x in random_problem(2, 3, 4, seed=29))
+    gap_open.requires_grad_()
+    for function in (soft_smith_waterman, alignment_posterior):
+        (gradient,) = torch.autograd.grad(function(similarity, gap_open, gap_extend).square().sum(), gap_open)
+        assert gradient.shape == gap_open.shape
+        assert gradient.abs().sum() > 0
+
+
+def operator_arguments(lane, kind, lengths, dtype=torch.float64):
+    tensors = [torch.as_tensor(x, dtype=dtype) for x in random_problem(2, 3, 4, kind, seed=30)]
+    leaves = [x.to(lane.device).requires_grad_() for x in tensors]
+    sizes = None if lengths is None else torch.tensor(lengths, device=lane.device)
+    return (*leaves, sizes, 0.8, False, lane.backend)
+
+
+@pytest.mark.parametrize("kind", ["scalar", "per cell"])
+@pytest.mark.parametrize("lengths", [None, RAGGED])
+def test_opcheck(lane, kind, lengths):
+    arguments = operator_arguments(lane, kind, lengths)
+    for operator in (registration.sw_score, registration.sw_posterior):
+        torch.library.opcheck(operator, arguments)
+    table = torch.ones_like(arguments[0])
+    gap = torch.ones(2, 1, 1, dtype=table.dtype, device=table.device) if kind == "scalar" else table
+    checks = ("test_schema", "test_faketensor", "test_autograd_registration")
+    for tangents in ((table, gap, gap), (table, None, None)):
+        torch.library.opcheck(registration.sw_posterior_jvp, (*arguments, *tangents), test_utils=checks)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_compiles_without_a_graph_break(lane, dynamic, dtype):
+    lengths = torch.tensor([[5, 6], [2, 6]], device=lane.device)
+
+    def loss(u, v, gap_open):
+        similarity = u @ v.transpose(1, 2)
+        options = {"lengths": lengths, "allow_empty": True, "backend": lane.backend}
+        score = soft_smith_waterman(similarity, gap_open, 0.5, 0.8, **options)
+        single = soft_smith_waterman(similarity[0], gap_open, 0.5, backend=lane.backend)
+        posterior = alignment_posterior(similarity, gap_open, gap_open, 0.8, **options)
+        return score.square().sum() + single + (posterior.float().square()).sum()
+
+    generator = torch.Generator().manual_seed(31)
+    shapes = ((2, 5, 8), (2, 6, 8), ())
+    leaves = [torch.rand(shape, generator=generator).to(lane.device, dtype).requires_grad_() for shape in shapes]
+    torch.compiler.reset()
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=dynamic)
+    values = [function(*leaves) for function in (loss, compiled)]
+    torch.testing.assert_close(values[0], values[1])
+    gradients = [torch.autograd.grad(value, leaves) for value in values]
+    for eager, traced in zip(*gradients, strict=True):
+        torch.testing.assert_close(eager, traced)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(lane, dtype):
+    similarity = random_problem(2, 9, 7, seed=32)[0].to(lane.device, dtype).requires_grad_()
+    single = similarity.detach().float().requires_grad_()
+    for function in (soft_smith_waterman, alignment_posterior):
+        half_value = function(similarity, 0.5, 0.25, 0.8, backend=lane.backend)
+        value = function(single, 0.5, 0.25, 0.8, backend=lane.backend)
+        assert half_value.dtype == dtype
+        assert torch.equal(half_value, value.to(dtype))
+        upstream = torch.ones_like(half_value)
+        half_gradient = torch.autograd.grad(half_value, similarity, upstream)[0]
+        assert torch.equal(half_gradient, torch.autograd.grad(value, single, upstream.float())[0].to(dtype))
+
+
+def test_works_under_autocast(lane):
+    u, v = (x.float().to(lane.device).requires_grad_() for x in random_problem(2, 6, 8, seed=33)[:2])
+    penalty = torch.tensor(0.5, device=lane.device, requires_grad=True)
+    with torch.autocast(lane.device, torch.bfloat16):
+        similarity = u @ v.transpose(1, 2)
+        score = soft_smith_waterman(similarity, penalty, 0.25, backend=lane.backend)
+        loss = score.float().sum() + alignment_posterior(similarity, penalty, 0.25, backend=lane.backend).sum()
+    assert similarity.dtype == score.dtype == torch.bfloat16
+    loss.backward()
+    assert u.grad.dtype == penalty.grad.dtype == torch.float32
+    assert all(bool(x.grad.isfinite().all()) for x in (u, v, penalty))
+
+
+def test_the_similarity_decides_the_precision(lane):
+    similarity = random_problem(1, 4, 4, seed=34)[0][0].float().to(lane.device)
+    penalty = torch.tensor(0.5, dtype=torch.float64, device=lane.device, requires_grad=True)
+    score = soft_smith_waterman(similarity, penalty, 0.2, backend=lane.backend)
+    assert score.dtype == torch.float32
+    assert score.shape == ()
+    score.backward()
+    assert penalty.grad.dtype == torch.float64
+
+
+def test_gradients_agree_between_backends(lane):
+    problem = random_problem(2, 40, 33, seed=35)
+    results = []
+    for backend, device in (("torch", "cpu"), (lane.backend, lane.device)):
+        leaves = [x.to(device).requires_grad_() for x in problem]
+        posterior = alignment_posterior(*leaves, 0.8, backend=backend)
+        results.append([x.cpu() for x in torch.autograd.grad(posterior.square().sum(), leaves)])
+    for expected, value in zip(*results, strict=True):
+        torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-12)
