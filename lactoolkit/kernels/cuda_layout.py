@@ -1,0 +1,90 @@
+"""What the CUDA kernels keep in memory between them, and where."""
+
+from typing import NamedTuple
+
+from lactoolkit.kernels.cuda_warp import LANES, SEGMENT
+
+SUMMARY_WORDS = 8
+FINAL_WORDS = 8
+PARTIAL_WORDS = 4
+COUNTER_WORDS = 8
+
+
+class Kind(NamedTuple):
+    """A specialisation of the kernels.
+
+    ``per_cell``: penalties per cell and not per pair. ``dual``: dual numbers, for derivatives along a direction.
+    ``wide``: an exponent for each state of a cell, for penalties far apart; always dual.
+    """
+
+    per_cell: bool
+    dual: bool
+    wide: bool
+
+    @property
+    def forward_message(self) -> int:
+        """Words a column in a message to the stripe below."""
+        return 6 if self.wide else 5 if self.dual else 3
+
+    @property
+    def backward_message(self) -> int:
+        """Words a column in a message to the stripe above."""
+        if self.wide:
+            return 9
+        return 4 + (2 if self.dual else 0) + (2 if self.per_cell else 0) + (2 if self.dual and self.per_cell else 0)
+
+    @property
+    def state(self) -> int:
+        """Words a lane in a checkpoint."""
+        return 12 if self.wide else 10 if self.dual else 6
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of inputs of a segment: exp(S/t) in two, p, q (wide: in two each), and the rates of all three."""
+        penalties = (4 if self.wide else 2) if self.per_cell else 0
+        return 2 + penalties + ((3 if self.per_cell else 1) if self.dual else 0)
+
+    @property
+    def kept_words(self) -> int:
+        """Words that the backward pass keeps in shared memory of the forward sums of a segment."""
+        with_left = 6 if self.wide else 5 if self.dual else 3
+        others = 6 if self.wide else 5 if self.dual else 3
+        return (with_left * (SEGMENT + 1) + others * SEGMENT) * LANES
+
+
+class Layout(NamedTuple):
+    """Places in the workspace, in words of the floating-point type."""
+
+    counters: int
+    summaries: int
+    partials: int
+    forward_messages: int
+    backward_messages: int
+    finals: int
+    checkpoints: int
+    size: int
+
+    @property
+    def cleared(self) -> int:
+        """Words from the start that must be all ones before the kernels run."""
+        return self.finals
+
+
+def plan_layout(kinds: list[Kind], pairs: int, rows: int, columns: int, backward: bool) -> Layout:
+    """Lay out the workspace that kernels of several kinds share, one after another."""
+    stripes = pairs * (-(-rows // LANES))
+    blocks = -(-columns // SEGMENT)
+    segments = -(-(columns + LANES) // SEGMENT)
+    sizes = (
+        COUNTER_WORDS,
+        stripes * SUMMARY_WORDS,
+        stripes * PARTIAL_WORDS,
+        stripes * blocks * SEGMENT * max(kind.forward_message for kind in kinds),
+        stripes * (blocks + 2) * SEGMENT * max(kind.backward_message for kind in kinds) if backward else 0,
+        pairs * FINAL_WORDS,
+        stripes * segments * LANES * max(kind.state for kind in kinds) if backward else 0,
+    )
+    places = [0]
+    for size in sizes:
+        places.append(places[-1] + size)
+    return Layout(*places)

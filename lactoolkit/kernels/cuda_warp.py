@@ -1,0 +1,255 @@
+"""What the CUDA kernels need of a warp: neighbours, messages between blocks, tiles that pass through shared memory.
+
+In numba's simulator (``NUMBA_ENABLE_CUDASIM=1``), which has no warp operations, blocks run one after another and threads of a
+block meet at barriers: there the exchange between lanes is emulated.
+
+Messages between blocks
+-----------------------
+A message is a word of the floating-point type. Its place is filled with ones beforehand, a bit pattern that no arithmetic
+produces; the receiver reads until the pattern is gone. Each word thus says for itself whether it has arrived, so neither
+flags nor fences are needed and a message costs one trip through the L2 cache.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import config, cuda, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from lactoolkit.kernels.scaled_numbers import exponent_as_float, float_as_exponent, power_of_two, weight_of
+
+SIMULATED = bool(config.ENABLE_CUDASIM)
+
+LANES = 32
+SEGMENT = 8
+"""Steps between two checkpoints; also the columns of one message."""
+TILE_STRIDE = 36
+"""Words between two steps in a tile: lanes that write 4 rows of 8 columns hit 32 different banks."""
+TILE = SEGMENT * TILE_STRIDE
+
+_ALL = 0xFFFFFFFF
+_SIGN = np.int32(-(2**31))
+
+
+@njit(inline="always")
+def word_of_exponent(exponent, like):
+    """An exponent as a message word or a state word; never all ones."""
+    return exponent_as_float(np.int32(np.int32(exponent) ^ _SIGN), like)
+
+
+@njit(inline="always")
+def exponent_of_word(word):
+    """The exponent that :func:`word_of_exponent` stored."""
+    return np.int32(float_as_exponent(word) ^ _SIGN)
+
+
+@njit(inline="always")
+def scale_of(exponent, like):
+    """2**exponent in the floating-point type of ``like``."""
+    return power_of_two(np.int32(exponent), like)
+
+
+if SIMULATED:
+    _exchanged: list[Any] = [None] * LANES
+
+    @cuda.jit(device=True)
+    def synchronise_warp():
+        """Wait for all lanes, and make their shared memory visible."""
+        cuda.syncthreads()
+
+    @cuda.jit(device=True)
+    def shuffle_xor(value, mask):
+        """The value of the lane whose number differs in the bits of ``mask``."""
+        lane = cuda.threadIdx.x
+        _exchanged[lane] = value
+        cuda.syncthreads()
+        result = _exchanged[lane ^ mask]
+        cuda.syncthreads()
+        return result
+
+    @cuda.jit(device=True)
+    def shuffle_up(value):
+        """The value of the lane before; lane 0 keeps its own."""
+        lane = cuda.threadIdx.x
+        _exchanged[lane] = value
+        cuda.syncthreads()
+        result = _exchanged[max(lane - 1, 0)]
+        cuda.syncthreads()
+        return result
+
+    @cuda.jit(device=True)
+    def shuffle_down(value):
+        """The value of the lane after; the last lane keeps its own."""
+        lane = cuda.threadIdx.x
+        _exchanged[lane] = value
+        cuda.syncthreads()
+        result = _exchanged[min(lane + 1, LANES - 1)]
+        cuda.syncthreads()
+        return result
+
+    @cuda.jit(device=True)
+    def read_word(array, index):
+        """A word that another block may be about to write."""
+        return array[index]
+
+    @cuda.jit(device=True)
+    def write_word(array, index, value):
+        """Write a word that another block waits for."""
+        array[index] = value
+
+    @cuda.jit(device=True)
+    def has_arrived(word):
+        """Whether a word has been written. Earlier blocks have finished in the simulator, so it must have been."""
+        if np.float64(word).view(np.int64) == -1:
+            raise RuntimeError("a block waits for a word that no earlier block has written")
+        return True
+
+else:
+
+    @njit(inline="always")
+    def synchronise_warp():
+        """Wait for all lanes, and make their shared memory visible."""
+        cuda.syncwarp()
+
+    @njit(inline="always")
+    def shuffle_xor(value, mask):
+        """The value of the lane whose number differs in the bits of ``mask``."""
+        return cuda.shfl_xor_sync(_ALL, value, mask)
+
+    @njit(inline="always")
+    def shuffle_up(value):
+        """The value of the lane before; lane 0 keeps its own."""
+        return cuda.shfl_up_sync(_ALL, value, 1)
+
+    @njit(inline="always")
+    def shuffle_down(value):
+        """The value of the lane after; the last lane keeps its own."""
+        return cuda.shfl_down_sync(_ALL, value, 1)
+
+    def _element(context, builder, array_type, array, index):
+        structure = context.make_array(array_type)(context, builder, array)
+        pointer = builder.gep(structure.data, [index])
+        return builder.addrspacecast(pointer, ir.PointerType(pointer.type.pointee, 1))
+
+    @intrinsic
+    def read_word(typing_context, array, index):
+        """A word that another block may be about to write."""
+        width = array.dtype.bitwidth
+
+        def build(context, builder, signature, arguments):
+            pointer = _element(context, builder, array, *arguments)
+            value = context.get_value_type(array.dtype)
+            kind = ir.FunctionType(value, [pointer.type])
+            constraint = f"={'f' if width == 32 else 'd'},l,~{{memory}}"
+            code = ir.InlineAsm(kind, f"ld.relaxed.gpu.global.f{width} $0, [$1];", constraint, side_effect=True)
+            return builder.call(code, [pointer])
+
+        return array.dtype(array, types.int64), build
+
+    @intrinsic
+    def write_word(typing_context, array, index, value):
+        """Write a word that another block waits for."""
+        width = array.dtype.bitwidth
+
+        def build(context, builder, signature, arguments):
+            pointer = _element(context, builder, array, *arguments[:2])
+            kind = ir.FunctionType(ir.VoidType(), [pointer.type, arguments[2].type])
+            constraint = f"l,{'f' if width == 32 else 'd'},~{{memory}}"
+            code = ir.InlineAsm(kind, f"st.relaxed.gpu.global.f{width} [$0], $1;", constraint, side_effect=True)
+            builder.call(code, [pointer, arguments[2]])
+            return context.get_dummy_value()
+
+        return types.void(array, types.int64, array.dtype), build
+
+    @intrinsic
+    def has_arrived(typing_context, word):
+        """Whether a word has been written: its bits are not all ones."""
+
+        def build(context, builder, signature, arguments):
+            integer = ir.IntType(word.bitwidth)
+            return cgutils.is_not_null(builder, builder.not_(builder.bitcast(arguments[0], integer)))
+
+        return types.boolean(word), build
+
+
+@cuda.jit(device=True, inline="always")
+def receive(work, index):
+    """Wait for a word."""
+    word = read_word(work, index)
+    while not has_arrived(word):
+        word = read_word(work, index)
+    return word
+
+
+@cuda.jit(device=True, inline="always")
+def fetch(array, start, row_0, rows, columns, stride, first_column, ahead, outside, lane):
+    """Read the skewed tile of one segment, whose lane l holds columns ``first_column - l`` and on.
+
+    ``start`` is the place of the table in ``array`` and ``stride`` the distance of two of its rows. Cells outside ``rows`` x
+    ``columns`` become ``outside``. Each lane gets 8 values that lie 8 to a row in memory, for :func:`put_down`.
+    """
+    column = first_column + (lane & 7)
+    first_row = lane >> 3
+    place = start + (row_0 + first_row) * stride + (column - first_row)
+    if row_0 + LANES <= rows and first_column >= LANES - 1 and first_column + SEGMENT <= columns:
+        for i in range(SEGMENT):
+            ahead[i] = array[np.uint64(place + i * (4 * stride - 4))]
+    else:
+        for i in range(SEGMENT):
+            row = 4 * i + first_row
+            value = outside
+            if row_0 + row < rows and column >= row and column < columns + row:
+                value = array[np.uint64(place + i * (4 * stride - 4))]
+            ahead[i] = value
+
+
+@cuda.jit(device=True, inline="always")
+def put_down(ahead, tile, offset, lane):
+    """Write what :func:`fetch` read to a tile in shared memory, where lane l finds its value of step k."""
+    place = offset + (lane & 7) * TILE_STRIDE + (lane >> 3)
+    for i in range(SEGMENT):
+        tile[place + 4 * i] = ahead[i]
+
+
+@cuda.jit(device=True, inline="always")
+def put_weights(ahead, tile, offset, lane, c0, c1, c2, c3, c4):
+    """Write exp(value / t) of what :func:`fetch` read to two tiles, of mantissas and of exponents.
+
+    Eight independent chains of arithmetic at once, and none of it where one cell waits for another.
+    """
+    place = offset + (lane & 7) * TILE_STRIDE + (lane >> 3)
+    for i in range(SEGMENT):
+        weight, exponent = weight_of(ahead[i], c0, c1, c2, c3, c4)
+        tile[place + 4 * i] = weight
+        tile[place + 4 * i + TILE] = word_of_exponent(exponent, weight)
+
+
+@cuda.jit(device=True, inline="always")
+def put_penalties(ahead, tile, offset, lane, c0, c1, c2, c3, c4):
+    """Write exp(-penalty / t) as numbers, and return the lowest exponent among them."""
+    place = offset + (lane & 7) * TILE_STRIDE + (lane >> 3)
+    lowest = np.int32(0)
+    for i in range(SEGMENT):
+        weight, exponent = weight_of(ahead[i], -c0, -c1, -c2, -c3, -c4)
+        tile[place + 4 * i] = weight * scale_of(exponent, weight)
+        lowest = min(lowest, exponent)
+    return lowest
+
+
+@cuda.jit(device=True, inline="always")
+def write_back(tile, offset, array, start, row_0, rows, columns, stride, first_column, lane):
+    """Copy a tile to memory: the reverse of :func:`fetch` and :func:`put_down`."""
+    column = first_column + (lane & 7)
+    first_row = lane >> 3
+    word = offset + (lane & 7) * TILE_STRIDE + first_row
+    place = start + (row_0 + first_row) * stride + (column - first_row)
+    if row_0 + LANES <= rows and first_column >= LANES - 1 and first_column + SEGMENT <= columns:
+        for i in range(SEGMENT):
+            array[np.uint64(place + i * (4 * stride - 4))] = tile[word + 4 * i]
+    else:
+        for i in range(SEGMENT):
+            row = 4 * i + first_row
+            if row_0 + row < rows and column >= row and column < columns + row:
+                array[np.uint64(place + i * (4 * stride - 4))] = tile[word + 4 * i]

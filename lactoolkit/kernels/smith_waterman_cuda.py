@@ -1,0 +1,241 @@
+"""Soft Smith-Waterman on a CUDA device: score, posteriors and Hessian-vector products of a batch of tables.
+
+The three functions compute what those of :mod:`smith_waterman_cpu` do. They only put kernels on a stream: nothing is
+allocated, nothing waits, so that they can be captured in a CUDA graph. Arguments that they share:
+
+similarity : (B, N, M) float32 or float64
+    Similarity of every pair of positions; -inf forbids a pair.
+gap_open, gap_extend : (B, 1, 1) or (B, N, M)
+    Penalties, both of one shape. Those per pair may be one number for all pairs (stride 0).
+lengths : (B, 2) int64, or None
+    Lengths of each pair; None if all are N and M. With lengths, the outputs must be zero beforehand: only what lies inside the
+    lengths is written.
+temperature : float
+    Positive.
+allow_empty : bool
+    Count the empty alignment, with score 0.
+workspace : of :func:`workspace_words` words of the floating-point type
+    Contents do not matter.
+stream : int
+    Handle of the CUDA stream.
+device : int
+    Number of the device, which must be the current one.
+
+Arrays are C-contiguous objects with ``__cuda_array_interface__`` (NumPy arrays in numba's simulator), on that device, of one
+floating-point type, and at most the outputs and the workspace are written to.
+
+Penalties of a pair that lie very far apart in units of the temperature need an exponent of their own for each state of
+a cell. Which pairs these are is known on the device alone; so a second pair of kernels follows that does them, and
+ends at once for all others.
+"""
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+from numba import float32, float64, int32, int64
+
+from lactoolkit.kernels.cuda_launch import CompiledKernel, DeviceArray, fill_ones
+from lactoolkit.kernels.cuda_layout import Kind, Layout, plan_layout
+from lactoolkit.kernels.cuda_warp import LANES, SIMULATED
+from lactoolkit.kernels.scaled_numbers import temperature_constants
+from lactoolkit.kernels.smith_waterman_cuda_backward import make_backward
+from lactoolkit.kernels.smith_waterman_cuda_forward import make_forward
+
+
+def workspace_words(
+    pairs: int, rows: int, columns: int, *, per_cell: bool, backward: bool = True, dual: bool = False
+) -> int:
+    """Words of the floating-point type that the workspace must have."""
+    return plan_layout(_kinds(per_cell, dual), pairs, rows, columns, backward).size
+
+
+def is_per_cell(gap_open: Any) -> bool:
+    """Whether penalties are per cell; in a table of 1 x 1 they count as per pair."""
+    return tuple(gap_open.shape[1:]) != (1, 1)
+
+
+def score(
+    similarity: Any,
+    gap_open: Any,
+    gap_extend: Any,
+    lengths: Any,
+    temperature: float,
+    allow_empty: bool,
+    scores: Any,
+    workspace: Any,
+    stream: int = 0,
+    device: int = 0,
+) -> None:
+    """Write the scores (B,); see the module for the arguments."""
+    call = _Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
+    call.run(scores, None)
+
+
+def posterior(
+    similarity: Any,
+    gap_open: Any,
+    gap_extend: Any,
+    lengths: Any,
+    temperature: float,
+    allow_empty: bool,
+    scores: Any,
+    match: Any,
+    d_open: Any,
+    d_extend: Any,
+    workspace: Any,
+    stream: int = 0,
+    device: int = 0,
+) -> None:
+    """Write the scores (B,) and their exact derivatives; see the module for the arguments.
+
+    ``match`` (B, N, M) gets the posterior probability of each match; ``d_open`` and ``d_extend``, in the shape of the penalties,
+    get negative expected counts.
+    """
+    call = _Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
+    call.run(scores, (match, d_open, d_extend))
+
+
+def posterior_jvp(
+    similarity: Any,
+    gap_open: Any,
+    gap_extend: Any,
+    lengths: Any,
+    temperature: float,
+    allow_empty: bool,
+    tangent_similarity: Any,
+    tangent_open: Any,
+    tangent_extend: Any,
+    scores: Any,
+    match: Any,
+    d_open: Any,
+    d_extend: Any,
+    workspace: Any,
+    stream: int = 0,
+    device: int = 0,
+) -> None:
+    """Write the derivative of all results of :func:`posterior` along a direction.
+
+    The tangents are shaped like the arguments they belong to, the outputs like those of :func:`posterior`. Since the Hessian is
+    symmetric, the last three are the Hessian of the score times the tangents.
+    """
+    tangents = (tangent_similarity, tangent_open, tangent_extend)
+    call = _Call(
+        similarity, gap_open, gap_extend, tangents, lengths, temperature, allow_empty, workspace, stream, device
+    )  # fmt: skip
+    call.run(scores, (match, d_open, d_extend))
+
+
+@functools.cache
+def _kinds(per_cell: bool, dual: bool) -> list[Kind]:
+    return [Kind(per_cell, dual, False), Kind(per_cell, True, True)]
+
+
+_constants = functools.lru_cache(maxsize=64)(temperature_constants)
+_layout = functools.lru_cache(maxsize=256)(
+    lambda per_cell, dual, *sizes: plan_layout(_kinds(per_cell, dual), *sizes)
+)
+
+
+@functools.cache
+def compiled(direction: str, kind: Kind, itemsize: int) -> CompiledKernel:
+    """The kernel of one kind for one floating-point type."""
+    real, dtype = (float32, np.float32) if itemsize == 4 else (float64, np.float64)
+    array, longs, ints = real[::1], int64[::1], int32[::1]
+    if direction == "forward":
+        signature = (*(array,) * 6, longs, array, array, ints, *(int64,) * 13, *(float64,) * 6)
+        return CompiledKernel(make_forward(kind, dtype), signature, cache=not SIMULATED)
+    signature = (*(array,) * 6, longs, *(array,) * 4, ints, *(int64,) * 12, *(float64,) * 5)
+    return CompiledKernel(make_backward(kind, dtype), signature, cache=not SIMULATED)
+
+
+def _flat(array: Any) -> Any:
+    if SIMULATED:
+        return array.reshape(-1)
+    interface = array.__cuda_array_interface__
+    return DeviceArray(interface["data"][0], math.prod(interface["shape"]), int(interface["typestr"][2:]))
+
+
+class _Call:
+    """Arguments of the kernels in the form in which they are launched."""
+
+    def __init__(
+        self,
+        similarity: Any,
+        gap_open: Any,
+        gap_extend: Any,
+        tangents: tuple[Any, Any, Any] | None,
+        lengths: Any,
+        temperature: float,
+        allow_empty: bool,
+        workspace: Any,
+        stream: int,
+        device: int,
+    ) -> None:
+        self.shape = pairs, rows, columns = similarity.shape
+        self.per_cell = is_per_cell(gap_open)
+        self.stream, self.device = stream, device
+        self.temperature, self.allow_empty = float(temperature), int(allow_empty)
+        table = _flat(similarity)
+        if SIMULATED:
+            penalties = [np.ascontiguousarray(gap_open).reshape(-1), np.ascontiguousarray(gap_extend).reshape(-1)]
+        else:
+            penalties = [_flat(gap_open), _flat(gap_extend)]
+        step = rows * columns if self.per_cell else 1
+        self.steps = [0 if _is_shared(gap) else step for gap in (gap_open, gap_extend)]
+        self.dual = tangents is not None
+        others = [table] * 3 if tangents is None else [_flat(tangent) for tangent in tangents]
+        self.ragged = int(lengths is not None)
+        if lengths is None:
+            self.lengths = np.zeros(1, np.int64) if SIMULATED else DeviceArray(table.address, 1, 8)
+        else:
+            self.lengths = _flat(lengths)
+        self.inputs = [table, *penalties, *others]
+        self.workspace = _flat(workspace)
+        self.itemsize = similarity.dtype.itemsize if SIMULATED else table.itemsize
+        if SIMULATED:
+            self.counters = self.workspace.view(np.int32)
+        else:
+            address, size, itemsize = self.workspace
+            self.counters = DeviceArray(address, size * (itemsize // 4), 4)
+        self.constants = [float(value) for value in _constants(self.temperature, f"f{self.itemsize}")]
+
+    def run(self, scores: Any, outputs: tuple[Any, Any, Any] | None) -> None:
+        pairs, rows, columns = self.shape
+        layout = _layout(self.per_cell, self.dual, pairs, rows, columns, outputs is not None)
+        fill_ones(self.workspace, layout.cleared * (self.itemsize // 4), self.stream)
+        flat_scores = _flat(scores)
+        flat_outputs = None if outputs is None else [_flat(output) for output in outputs]
+        for kind in _kinds(self.per_cell, self.dual):
+            self._forward(kind, layout, flat_scores, flat_outputs is not None)
+            if flat_outputs is not None:
+                self._backward(kind, layout, flat_outputs)
+
+    def _blocks(self, kind: Kind) -> int:
+        pairs, rows, _ = self.shape
+        return pairs if kind.wide else pairs * -(-rows // LANES)
+
+    def _forward(self, kind: Kind, layout: Layout, scores: Any, keep: bool) -> None:
+        arguments = [
+            *self.inputs, self.lengths, scores, self.workspace, self.counters, *self.shape, *self.steps,
+            layout.summaries, layout.finals, layout.forward_messages, layout.checkpoints, self.ragged,
+            self.allow_empty, int(keep), int(self.dual), self.temperature, *self.constants,
+        ]  # fmt: skip
+        kernel = compiled("forward", kind, self.itemsize)
+        kernel.launch(self._blocks(kind), arguments, self.stream, self.device)
+
+    def _backward(self, kind: Kind, layout: Layout, outputs: list[Any]) -> None:
+        arguments = [
+            *self.inputs, self.lengths, *outputs, self.workspace, self.counters, *self.shape, *self.steps,
+            layout.partials, layout.finals, layout.forward_messages, layout.backward_messages, layout.checkpoints,
+            self.ragged, int(self.dual), *self.constants,
+        ]  # fmt: skip
+        kernel = compiled("backward", kind, self.itemsize)
+        kernel.launch(self._blocks(kind), arguments, self.stream, self.device)
+
+
+def _is_shared(gap: Any) -> bool:
+    """Whether one penalty serves all pairs."""
+    strides = gap.strides if SIMULATED else gap.__cuda_array_interface__.get("strides")
+    return strides is not None and strides[0] == 0
