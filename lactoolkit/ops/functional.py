@@ -5,9 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lactoolkit.errors import ParameterError
 from lactoolkit.ops import registration
-from lactoolkit.ops.validation import Lengths, Penalty, as_lengths, as_penalty, check_similarity, check_temperature
+from lactoolkit.ops.validation import (
+    Lengths,
+    Penalty,
+    as_lengths,
+    as_penalty,
+    check_backend,
+    check_similarity,
+    check_temperature,
+)
 
 
 def soft_smith_waterman(
@@ -162,8 +169,7 @@ def _prepare(
     """Check types and shapes, and bring the arguments into the form that the operators take."""
     check_similarity(similarity)
     temperature = check_temperature(temperature)
-    if backend not in registration.BACKENDS:
-        raise ParameterError(f"backend is {backend!r}; choose one of {', '.join(registration.BACKENDS)}")
+    check_backend(backend)
     dtype = similarity.dtype if similarity.dtype in (torch.float32, torch.float64) else torch.float32
     penalties = (
         as_penalty("gap_open", gap_open, similarity, dtype),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lactoolkit.errors import ParameterError
 from lactoolkit.ops.functional import soft_smith_waterman
-from lactoolkit.ops.validation import Lengths, check_temperature
+from lactoolkit.ops.validation import Lengths, check_backend, check_temperature
 
 
 class SoftSmithWaterman(nn.Module):
@@ -34,7 +34,7 @@ class SoftSmithWaterman(nn.Module):
     Raises
     ------
     ParameterError
-        A penalty is negative (or zero when learnable) or the temperature is not positive.
+        A penalty is negative (or zero when learnable), the temperature is not positive or the backend is unknown.
 
     References
     ----------
@@ -63,6 +63,7 @@ class SoftSmithWaterman(nn.Module):
     ) -> None:
         super().__init__()
         self.temperature = check_temperature(temperature)
+        check_backend(backend)
         self.allow_empty = allow_empty
         self.backend = backend
         self.learnable = learnable

@@ -28,8 +28,6 @@ from lactoolkit.ops import backend_torch, validation
 
 logger = logging.getLogger(__name__)
 
-BACKENDS = ("auto", "cpu", "cuda", "torch")
-
 _ARGUMENTS = (
     "Tensor similarity, Tensor gap_open, Tensor gap_extend, Tensor? lengths, "
     "float temperature, bool allow_empty, str backend"

@@ -14,6 +14,8 @@ from lactoolkit.errors import ParameterError
 Penalty = float | Tensor
 Lengths = Tensor | Sequence[Sequence[int]] | Sequence[int]
 
+BACKENDS = ("auto", "cpu", "cuda", "torch")
+
 _check_device_values = False
 
 
@@ -92,6 +94,18 @@ def check_temperature(temperature: float) -> float:
     if not 0.0 < temperature < math.inf:
         raise ParameterError(f"temperature is {temperature}; it must be finite and above 0 (1.0 is a good start)")
     return float(temperature)
+
+
+def check_backend(backend: str) -> None:
+    """Check that a backend of this name exists; whether it can run here shows when it is used.
+
+    Raises
+    ------
+    ParameterError
+        When there is none.
+    """
+    if backend not in BACKENDS:
+        raise ParameterError(f"backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
 
 
 def as_penalty(name: str, penalty: Penalty, similarity: Tensor, dtype: torch.dtype) -> Tensor:
