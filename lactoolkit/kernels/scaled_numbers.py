@@ -5,6 +5,7 @@ Exponents are read, compared and applied with integer instructions. Zero has the
 that of every number that can occur. All functions take scalars and are inlined into ``@njit`` and ``@cuda.jit`` code.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,7 @@ def cast_like(typing_context, value, like):
     return result(value, like), build
 
 
+@functools.lru_cache(maxsize=64)
 def temperature_constants(temperature: float, dtype: Any) -> np.ndarray:
     """Constants that :func:`weight_of` needs to split ``exp(value / temperature)``.
 

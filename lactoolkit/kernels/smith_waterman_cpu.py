@@ -94,8 +94,8 @@ def posterior_jvp(
     batch = _batch(similarity, gap_open, gap_extend, lengths, temperature)
     results = _results(similarity, gap_open, gap_extend, lengths)
     totals = _run(batch, (tangent_similarity, tangent_open, tangent_extend), allow_empty, results, threads)
-    values = np.where(totals[:, 0] > 0.0, totals[:, 0], 1.0)
-    tangent_scores = (temperature * totals[:, 1] / values).astype(similarity.dtype)
+    tangent_scores = np.empty(len(similarity), similarity.dtype)
+    passes.score_tangents_of(totals, float(temperature), tangent_scores)
     return tangent_scores, *results
 
 
@@ -106,16 +106,20 @@ def _batch(similarity: Array, gap_open: Array, gap_extend: Array, lengths: NDArr
 
 
 def _results(similarity: Array, gap_open: Array, gap_extend: Array, lengths: NDArray) -> tuple[Array, Array, Array]:
-    # Kernels write every cell of a pair's rectangle and nothing else.
-    full = bool((lengths == similarity.shape[1:]).all())
-    new = np.empty_like if full and similarity.size else np.zeros_like
-    return new(similarity), new(gap_open), new(gap_extend)
+    # Kernels write all of a pair's rectangle and nothing else: memory need not be cleared if there is nothing else.
+    if similarity.size >= SERIAL_CELLS and (lengths == similarity.shape[1:]).all():
+        return np.empty_like(similarity), np.empty_like(gap_open), np.empty_like(gap_extend)
+    return (
+        np.zeros(similarity.shape, similarity.dtype),
+        np.zeros(gap_open.shape, gap_open.dtype),
+        np.zeros(gap_extend.shape, gap_extend.dtype),
+    )
 
 
 def _scores(totals: NDArray, temperature: float, dtype: np.dtype) -> Array:
-    scores = np.full(len(totals), -np.inf)
-    np.log(totals[:, 0], out=scores, where=totals[:, 0] != 0.0)
-    return (temperature * (scores + totals[:, 2] * np.log(2.0))).astype(dtype)
+    scores = np.empty(len(totals), dtype)
+    passes.scores_of(totals, float(temperature), scores)
+    return scores
 
 
 def _run(
@@ -125,7 +129,6 @@ def _run(
     similarity, _, _, lengths, *_ = batch
     pairs = len(similarity)
     totals = np.zeros((pairs, 4))
-    cells = lengths.prod(axis=1)
     threads = threads or default_threads()
 
     def run_pairs(first: int, last: int) -> None:
@@ -134,20 +137,19 @@ def _run(
         else:
             passes.differentiate_pairs(batch, tangents, allow_empty, first, last, totals, results)
 
-    shared = (
-        threads > 1 and pairs > 0 and (cells.max() >= SHARED_CELLS or (pairs < threads and cells.max() >= SERIAL_CELLS))
-    )
-    if shared:
-        for b in range(pairs):
-            visit_table(batch, tangents, allow_empty, b, totals, results, threads)
-    elif threads == 1 or cells.sum() < SERIAL_CELLS:
+    if threads == 1 or similarity.size < SERIAL_CELLS:
         run_pairs(0, pairs)
     else:
-        blocks = min(pairs, 4 * threads)
-        run_in_order(lambda k: run_pairs(pairs * k // blocks, pairs * (k + 1) // blocks), blocks, threads)
+        largest = lengths.prod(axis=1).max()
+        if largest >= SHARED_CELLS or (pairs < threads and largest >= SERIAL_CELLS):
+            for b in range(pairs):
+                visit_table(batch, tangents, allow_empty, b, totals, results, threads)
+        else:
+            blocks = min(pairs, 4 * threads)
+            run_in_order(lambda k: run_pairs(pairs * k // blocks, pairs * (k + 1) // blocks), blocks, threads)
 
-    rest = np.flatnonzero(totals[:, 3] == 0.0)
-    if len(rest):
+    if not totals[:, 3].all():
+        rest = np.flatnonzero(totals[:, 3] == 0.0)
         run_in_order(lambda k: _run_general(batch, tangents, allow_empty, rest[k], totals, results), len(rest), threads)
     return totals
 
@@ -165,6 +167,6 @@ def _run_general(
     if results is None:
         return
     wanted = tuple(a[b] for a in results)
-    # Sums of broadcast penalties go to arrays of shape (1, 1) alone, so each unwanted result has the shape of the wanted.
+    # Broadcast penalties are summed into arrays of shape (1, 1) alone: unwanted results need the shape of the wanted.
     unwanted = (dummies[0], np.empty_like(wanted[1]), np.empty_like(wanted[2]))
     general.backward(*pair, tuple(total), kept, *((wanted, unwanted) if tangents is None else (unwanted, wanted)))

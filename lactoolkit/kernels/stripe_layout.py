@@ -1,18 +1,18 @@
-"""Skewed storage for the CPU kernels: a table is cut into stripes of ``LANES`` rows, each swept along its anti-diagonals.
+"""Skewed storage for the CPU kernels: a table is cut into stripes of ``LANES`` rows, each swept along anti-diagonals.
 
-Lane l of step d of a stripe is the cell in the stripe's row l and column d - l. All lanes of a step depend on earlier steps
-alone, so that a step is one loop without dependences, which compiles to vector instructions. The states of all steps lie one
-after the other on a *tape*, a flat array:
+Lane l of step d of a stripe is the cell in the stripe's row l and column d - l. All lanes of a step depend on earlier
+steps alone, so that a step is one loop without dependences, which compiles to vector instructions. The states of all
+steps lie one after the other on a *tape*, a flat array:
 
     tape[(d + 2) * SLOTS * PITCH + slot * PITCH + EDGE + l]        d = -2 .. m + LANES, l = -1 .. LANES
 
-so that a cell's neighbours lie at distances known at compile time, and loops need no checks for overlap. Lanes -1 and LANES
-hold the neighbouring stripes' adjacent rows. Steps that lie outside the table (two before, two after, and the corners of
-the skewed rectangle) hold forbidden pairs and empty states.
+so that a cell's neighbours lie at distances known at compile time, and loops need no checks for overlap. Lanes -1 and
+LANES hold the neighbouring stripes' adjacent rows. Steps that lie outside the table (two before, two after, and the
+corners of the skewed rectangle) hold forbidden pairs and empty states.
 
-Slots on the way forward: similarity, then weight mantissa and exponent; M, X, Y and their exponent. On the way back each
-step is overwritten: weight times M with exponent, the posterior, X, Y and their exponent. The last four slots hold tangents:
-the logarithmic derivative of the weight, and those of M, X and Y.
+Slots on the way forward: similarity, then weight mantissa and exponent; M, X, Y and their exponent. On the way back
+each step is overwritten: weight times M with exponent, the posterior, X, Y and their exponent. The last four slots hold
+tangents: the logarithmic derivative of the weight, and those of M, X and Y.
 
 Penalties have a tape of their own, p, q and their logarithmic derivatives; its steps have length zero where one pair of
 penalties serves the whole table. Exponents are stored bit by bit in floating-point slots.
@@ -23,10 +23,10 @@ from numba import njit
 
 from lactoolkit.kernels.scaled_numbers import EMPTY, exponent_as_float
 
-LANES = 32
+LANES = 64
 PITCH = LANES + 16
 EDGE = 16
-CHUNK = 64
+CHUNK = 128
 """Steps that are filled, swept and read out together."""
 
 WEIGHT, WEIGHT_EXPONENT, MATCH, GAP_A, GAP_B, EXPONENT = (k * PITCH for k in range(6))
@@ -43,11 +43,13 @@ BACKWARD_STATES = (WEIGHT, WEIGHT_EXPONENT, GAP_B, EXPONENT)
 
 @njit(nogil=True, cache=True)
 def count_stripes(n):
+    """Number of stripes of a table with n rows."""
     return (n + LANES - 1) // LANES
 
 
 @njit(nogil=True, cache=True)
 def count_chunks(m):
+    """Number of chunks of a stripe with m columns."""
     return (m + LANES - 1 + CHUNK - 1) // CHUNK
 
 

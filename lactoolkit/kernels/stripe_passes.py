@@ -4,8 +4,8 @@ A pass visits a stripe chunk by chunk, so that stripes can follow each other as 
 keeps only the last row of each stripe; the backward pass fills a stripe's tape again before it sweeps it back. Small
 tables keep their tapes and are spared that.
 
-``table`` stands for (similarity, gap_open, gap_extend, n, m, b) of pair b of a batch, ``arithmetic`` for the constants of the
-temperature, those of its negative, and the exponent that the pair's gap weights share; ``tangents`` is None or the
+``table`` stands for (similarity, gap_open, gap_extend, n, m, b) of pair b of a batch, ``arithmetic`` for the constants
+of the temperature, those of its negative, and the exponent that the gap weights share; ``tangents`` is None or the
 direction of the derivative, three arrays for the whole batch.
 """
 
@@ -55,7 +55,7 @@ def tape_size(m, tangents):
 @njit(nogil=True, cache=True)
 def new_gaps(table, arithmetic, tangents):
     """Tape of the gap weights: empty for penalties per cell, complete for one pair of penalties."""
-    _, opening, extension, n, m, b = table
+    _, opening, extension, _, m, b = table
     _, negated, gap_exponent = arithmetic
     if opening.size > 1:
         return np.zeros((m + LANES + 3) * GAP_STEP + 2 * EDGE, opening.dtype)
@@ -83,8 +83,9 @@ def _weigh_gaps(gaps, negated, gap_exponent, gap_step, start, stop):
 def forward_stripe(table, arithmetic, tangents, stripe, chunks, tape, gaps, edges, totals, again):
     """Forward pass over chunks ``chunks[0]`` .. ``chunks[1] - 1`` of a stripe.
 
-    ``edges[k]`` is the row before stripe k, (M, 4 or 7); the one after this stripe is filled. ``totals`` (stripes, chunks, 3)
-    receives the sum of M over each chunk: value, exponent, tangent. The second time (``again``) only the tape is filled.
+    ``edges[k]`` is the row before stripe k, (M, 4 or 7); the one after this stripe is filled. ``totals`` (stripes,
+    chunks, 3) receives the sum of M over each chunk: value, exponent, tangent. The second time (``again``) only the
+    tape is filled.
     """
     similarity, opening, extension, n, m, b = table
     constants, negated, gap_exponent = arithmetic
@@ -218,6 +219,8 @@ def new_edges(n, m, tangents, dtype_like):
 def score_pair(table, arithmetic, tangents, allow_empty):
     """Sum over all alignments of one pair."""
     similarity, _, _, n, m, _ = table
+    if n == 0 or m == 0:
+        return grand_total(np.empty((0, 0, 3)), allow_empty)
     stripes, chunks = layout.count_stripes(n), layout.count_chunks(m)
     tape = np.empty(tape_size(m, tangents), similarity.dtype)
     gaps = new_gaps(table, arithmetic, tangents)
@@ -232,6 +235,8 @@ def score_pair(table, arithmetic, tangents, allow_empty):
 def differentiate_pair(table, arithmetic, tangents, allow_empty, results):
     """Sum over all alignments of one pair, and its derivatives into ``results``."""
     similarity, opening, _, n, m, _ = table
+    if n == 0 or m == 0:
+        return grand_total(np.empty((0, 0, 3)), allow_empty)
     stripes, chunks = layout.count_stripes(n), layout.count_chunks(m)
     size = tape_size(m, tangents)
     keep = stripes == 1 or stripes * size * similarity.itemsize <= KEPT_BYTES
@@ -260,6 +265,23 @@ def differentiate_pair(table, arithmetic, tangents, allow_empty, results):
 
 
 @njit(nogil=True, cache=True)
+def scores_of(totals, temperature, scores):
+    """Scores from the totals of all pairs: temperature times the logarithm; -inf where there is no alignment."""
+    for b in range(len(scores)):
+        if totals[b, 0] == 0.0:
+            scores[b] = -np.inf
+        else:
+            scores[b] = temperature * (np.log(totals[b, 0]) + totals[b, 2] * np.log(2.0))
+
+
+@njit(nogil=True, cache=True)
+def score_tangents_of(totals, temperature, tangents):
+    """Derivatives of the scores from the totals of all pairs; 0 where there is no alignment."""
+    for b in range(len(tangents)):
+        tangents[b] = temperature * totals[b, 1] / totals[b, 0] if totals[b, 0] != 0.0 else 0.0
+
+
+@njit(nogil=True, cache=True)
 def pair_of(batch, b):
     """``table`` of pair b of a batch, whether the stripe passes are right for it, and its gap exponent."""
     similarity, opening, extension, lengths, _, negated = batch
@@ -270,7 +292,7 @@ def pair_of(batch, b):
 
 @njit(nogil=True, cache=True)
 def score_pairs(batch, tangents, allow_empty, first, last, totals):
-    """Sums over all alignments of pairs first..last-1 into ``totals`` (B, 4): value, tangent, exponent and whether done.
+    """Sums over all alignments of pairs first..last-1 into ``totals`` (B, 4): value, tangent, exponent, whether done.
 
     ``batch`` is (similarity, gap_open, gap_extend, lengths, constants, negated constants).
     """

@@ -29,7 +29,7 @@ from lactoolkit.kernels.stripe_layout import (
     WEIGHT_EXPONENT,
 )
 
-# Offsets of lane 0 in a slice of the tape that begins two steps (forward) or one step (backward) before the current one.
+# Offsets of lane 0 in a slice of the tape that begins two steps (forward) or one (backward) before the current one.
 FORWARD_2, FORWARD_1, FORWARD_0 = (EDGE + k * STEP for k in range(3))
 BACK_LAST, BACK_0, BACK_1, BACK_2 = (EDGE + k * STEP for k in range(4))
 SUM_EXPONENT = PITCH

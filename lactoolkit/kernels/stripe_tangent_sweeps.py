@@ -1,4 +1,4 @@
-"""The sweeps of :mod:`.stripe_sweeps` in dual numbers, for the derivative of scores and posteriors along a direction."""
+"""The sweeps of :mod:`.stripe_sweeps` in dual numbers: derivatives of scores and posteriors along a direction."""
 
 from numba import njit
 

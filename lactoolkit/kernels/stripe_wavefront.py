@@ -9,8 +9,8 @@ from lactoolkit.kernels import stripe_layout as layout
 from lactoolkit.kernels import stripe_passes as passes
 from lactoolkit.kernels.worker_pool import run_in_order
 
-# Chunks that a thread visits before it tells the next stripe: few enough for an early start, enough to outweigh the call.
-GROUP = 8
+# Chunks that a thread visits before it tells the next stripe: few for an early start, many to outweigh the call.
+GROUP = 4
 
 
 def visit_table(
@@ -24,8 +24,8 @@ def visit_table(
 ) -> None:
     """Total of pair b of a batch into ``totals`` and, unless ``results`` is None, its derivatives into these.
 
-    The arguments are those of :func:`.stripe_passes.differentiate_pairs`. Every chunk is computed as by a single thread, so
-    the results are the same to the last bit.
+    The arguments are those of :func:`.stripe_passes.differentiate_pairs`. Every chunk is computed as by a single thread,
+    so the results are the same to the last bit.
     """
     table, suffices, gap_exponent = passes.pair_of(batch, b)
     totals[b, 3] = suffices
@@ -48,15 +48,19 @@ def visit_table(
         gaps = constant_gaps if table[1].size == 1 else np.zeros_like(constant_gaps)
         return np.empty(passes.tape_size(m, tangents), dtype), gaps
 
-    # A group of chunks of a stripe needs the same and the next group of the stripe before it: lanes lag behind by less
-    # than a group. Tokens count the groups that a stripe has finished.
+    # A group of chunks needs the same group of the neighbouring stripe and the next one, since the adjacent rows lie
+    # LANES - 1 steps apart. Tokens count the groups that a stripe has finished.
+    def wait_for(neighbour: int, received: int, finished: int) -> int:
+        while neighbour >= 0 and received < min(finished + 2, groups):
+            tokens[neighbour].get()
+            received += 1
+        return received
+
     def forward(stripe: int) -> None:
         tape, gaps = space = workspace()
         received = 0
         for group in range(groups):
-            while stripe > 0 and received < min(group + 2, groups):
-                tokens[stripe - 1].get()
-                received += 1
+            received = wait_for(stripe - 1, received, group)
             span = (group * GROUP, min((group + 1) * GROUP, chunks))
             passes.forward_stripe(table, arithmetic, tangents, stripe, span, tape, gaps, edges, chunk_totals, False)
             tokens[stripe].put(None)
@@ -66,9 +70,10 @@ def visit_table(
         stripe = stripes - 1 - index
         tape, gaps = space = workspace()
         passes.forward_stripe(table, arithmetic, tangents, stripe, (0, chunks), tape, gaps, edges, chunk_totals, True)
-        for group in range(groups - 1, -1, -1):
-            if index > 0:
-                tokens[index - 1].get()
+        received = 0
+        for finished in range(groups):
+            received = wait_for(index - 1, received, finished)
+            group = groups - 1 - finished
             span = (group * GROUP, min((group + 1) * GROUP, chunks))
             passes.backward_stripe(
                 table, arithmetic, tangents, stripe, span, tape, gaps, edges, total, results, gap_sums
