@@ -139,7 +139,7 @@ def time_all(quick):
         for size in TIMED:
             if kind == "jvp" and size[0] * size[1] * size[2] > 70e6:
                 continue
-            pairs, rows, columns = size
+            pairs = size[0]
             similarity = torch.randn(size, device="cuda", dtype=dtype)
             shape = size if kind == "per cell" else (pairs, 1, 1)
             gap_open, gap_extend = torch.full((2, *shape), 1.5, device="cuda", dtype=dtype)

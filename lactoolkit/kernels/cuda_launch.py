@@ -1,7 +1,7 @@
 """Launching compiled kernels with little time on the host.
 
-numba takes some 50 microseconds to launch a kernel, most of them to look at its arguments. All of ours are one-dimensional arrays and
-numbers, so they are packed here and handed to the driver directly.
+numba takes some 50 microseconds to launch a kernel, most of them to look at its arguments. All of ours are one-
+dimensional arrays and numbers, so they are packed here and handed to the driver directly.
 """
 
 import threading

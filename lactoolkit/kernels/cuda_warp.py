@@ -1,13 +1,13 @@
 """What the CUDA kernels need of a warp: neighbours, messages between blocks, tiles that pass through shared memory.
 
-In numba's simulator (``NUMBA_ENABLE_CUDASIM=1``), which has no warp operations, blocks run one after another and threads of a
-block meet at barriers: there the exchange between lanes is emulated.
+In numba's simulator (``NUMBA_ENABLE_CUDASIM=1``), which has no warp operations, blocks run one after another and the
+threads of a block meet at barriers: there the exchange between lanes is emulated.
 
 Messages between blocks
 -----------------------
-A message is a word of the floating-point type. Its place is filled with ones beforehand, a bit pattern that no arithmetic
-produces; the receiver reads until the pattern is gone. Each word thus says for itself whether it has arrived, so neither
-flags nor fences are needed and a message costs one trip through the L2 cache.
+A message is a word of the floating-point type. Its place is filled with ones beforehand, a bit pattern that no
+arithmetic produces; the receiver reads until the pattern is gone. Each word thus says for itself whether it has
+arrived, so neither flags nor fences are needed and a message costs one trip through the L2 cache.
 """
 
 from typing import Any
@@ -18,7 +18,16 @@ from numba import config, cuda, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from lactoolkit.kernels.scaled_numbers import exponent_as_float, float_as_exponent, power_of_two, weight_of
+from lactoolkit.kernels.scaled_numbers import (
+    EMPTY,
+    MAX_WEIGHT_EXPONENT,
+    cast_like,
+    exponent_as_float,
+    float_as_exponent,
+    is_double,
+    power_of_two,
+    weight_of,
+)
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 
@@ -46,6 +55,18 @@ def exponent_of_word(word):
 
 
 @njit(inline="always")
+def kept_exponent(exponent, like):
+    """An exponent as a word that only the own warp reads."""
+    return exponent_as_float(np.int32(exponent), like)
+
+
+@njit(inline="always")
+def exponent_of_kept(word):
+    """The exponent that :func:`kept_exponent` stored."""
+    return np.int32(float_as_exponent(word))
+
+
+@njit(inline="always")
 def scale_of(exponent, like):
     """2**exponent in the floating-point type of ``like``."""
     return power_of_two(np.int32(exponent), like)
@@ -53,6 +74,8 @@ def scale_of(exponent, like):
 
 if SIMULATED:
     _exchanged: list[Any] = [None] * LANES
+
+    device_weight_of = weight_of
 
     @cuda.jit(device=True)
     def synchronise_warp():
@@ -164,6 +187,36 @@ else:
         return types.void(array, types.int64, array.dtype), build
 
     @intrinsic
+    def _exponential_2(typing_context, value):
+        """2**value by the special function unit, to within 2 units in the last place."""
+
+        def build(context, builder, signature, arguments):
+            kind = ir.FunctionType(ir.FloatType(), [ir.FloatType()])
+            return builder.call(ir.InlineAsm(kind, "ex2.approx.ftz.f32 $0, $1;", "=f,f"), [arguments[0]])
+
+        return types.float32(types.float32), build
+
+    @njit(inline="always")
+    def device_weight_of(value, c0, c1, c2, c3, c4):
+        """:func:`weight_of` with a card's own means: half the instructions in float32."""
+        if is_double(value):
+            return weight_of(value, c0, c1, c2, c3, c4)
+        limit = cast_like(MAX_WEIGHT_EXPONENT, value)
+        octaves = value * c0
+        bounded = min(max(octaves, -limit), limit)
+        bounded = bounded if bounded == bounded else cast_like(0.0, value)
+        rounding = cast_like(12582912.0, value)
+        shifted = bounded + rounding
+        whole = shifted - rounding
+        # The last bits of the shifted number are the rounded one.
+        exponent = np.int32(float_as_exponent(shifted) - np.int32(0x4B400000))
+        rest = ((value - whole * c1) - whole * c2) - whole * c3
+        mantissa = cast_like(_exponential_2(rest * c0), value)
+        mantissa = mantissa if octaves < limit else cast_like(np.nan, value)
+        is_zero = octaves <= -limit
+        return cast_like(0.0, value) if is_zero else mantissa, EMPTY if is_zero else exponent
+
+    @intrinsic
     def has_arrived(typing_context, word):
         """Whether a word has been written: its bits are not all ones."""
 
@@ -187,7 +240,8 @@ def receive(work, index):
 def fetch(array, start, row_0, rows, columns, stride, first_column, ahead, outside, lane):
     """Read the skewed tile of one segment, whose lane l holds columns ``first_column - l`` and on.
 
-    ``start`` is the place of the table in ``array`` and ``stride`` the distance of two of its rows. Cells outside ``rows`` x
+    ``start`` is the place of the table in ``array`` and ``stride`` the distance of two of its rows. Cells outside
+    ``rows`` x
     ``columns`` become ``outside``. Each lane gets 8 values that lie 8 to a row in memory, for :func:`put_down`.
     """
     column = first_column + (lane & 7)
@@ -221,9 +275,9 @@ def put_weights(ahead, tile, offset, lane, c0, c1, c2, c3, c4):
     """
     place = offset + (lane & 7) * TILE_STRIDE + (lane >> 3)
     for i in range(SEGMENT):
-        weight, exponent = weight_of(ahead[i], c0, c1, c2, c3, c4)
+        weight, exponent = device_weight_of(ahead[i], c0, c1, c2, c3, c4)
         tile[place + 4 * i] = weight
-        tile[place + 4 * i + TILE] = word_of_exponent(exponent, weight)
+        tile[place + 4 * i + TILE] = kept_exponent(exponent, weight)
 
 
 @cuda.jit(device=True, inline="always")
@@ -232,7 +286,7 @@ def put_penalties(ahead, tile, offset, lane, c0, c1, c2, c3, c4):
     place = offset + (lane & 7) * TILE_STRIDE + (lane >> 3)
     lowest = np.int32(0)
     for i in range(SEGMENT):
-        weight, exponent = weight_of(ahead[i], -c0, -c1, -c2, -c3, -c4)
+        weight, exponent = device_weight_of(ahead[i], -c0, -c1, -c2, -c3, -c4)
         tile[place + 4 * i] = weight * scale_of(exponent, weight)
         lowest = min(lowest, exponent)
     return lowest

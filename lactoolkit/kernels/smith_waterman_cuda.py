@@ -8,8 +8,8 @@ similarity : (B, N, M) float32 or float64
 gap_open, gap_extend : (B, 1, 1) or (B, N, M)
     Penalties, both of one shape. Those per pair may be one number for all pairs (stride 0).
 lengths : (B, 2) int64, or None
-    Lengths of each pair; None if all are N and M. With lengths, the outputs must be zero beforehand: only what lies inside the
-    lengths is written.
+    Lengths of each pair; None if all are N and M. With lengths, the outputs must be zero beforehand: only what lies
+    inside the lengths is written.
 temperature : float
     Positive.
 allow_empty : bool
@@ -21,8 +21,8 @@ stream : int
 device : int
     Number of the device, which must be the current one.
 
-Arrays are C-contiguous objects with ``__cuda_array_interface__`` (NumPy arrays in numba's simulator), on that device, of one
-floating-point type, and at most the outputs and the workspace are written to.
+Arrays are C-contiguous objects with ``__cuda_array_interface__`` (NumPy arrays in numba's simulator), on that device,
+of one floating-point type, and at most the outputs and the workspace are written to.
 
 Penalties of a pair that lie very far apart in units of the temperature need an exponent of their own for each state of
 a cell. Which pairs these are is known on the device alone; so a second pair of kernels follows that does them, and
@@ -90,8 +90,8 @@ def posterior(
 ) -> None:
     """Write the scores (B,) and their exact derivatives; see the module for the arguments.
 
-    ``match`` (B, N, M) gets the posterior probability of each match; ``d_open`` and ``d_extend``, in the shape of the penalties,
-    get negative expected counts.
+    ``match`` (B, N, M) gets the posterior probability of each match; ``d_open`` and ``d_extend``, in the shape of the
+    penalties, get negative expected counts.
     """
     call = _Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
     call.run(scores, (match, d_open, d_extend))
@@ -117,8 +117,8 @@ def posterior_jvp(
 ) -> None:
     """Write the derivative of all results of :func:`posterior` along a direction.
 
-    The tangents are shaped like the arguments they belong to, the outputs like those of :func:`posterior`. Since the Hessian is
-    symmetric, the last three are the Hessian of the score times the tangents.
+    The tangents are shaped like the arguments they belong to, the outputs like those of :func:`posterior`. Since the
+    Hessian is symmetric, the last three are the Hessian of the score times the tangents.
     """
     tangents = (tangent_similarity, tangent_open, tangent_extend)
     call = _Call(
@@ -133,21 +133,22 @@ def _kinds(per_cell: bool, dual: bool) -> list[Kind]:
 
 
 _constants = functools.lru_cache(maxsize=64)(temperature_constants)
-_layout = functools.lru_cache(maxsize=256)(
-    lambda per_cell, dual, *sizes: plan_layout(_kinds(per_cell, dual), *sizes)
-)
+_layout = functools.lru_cache(maxsize=256)(lambda per_cell, dual, *sizes: plan_layout(_kinds(per_cell, dual), *sizes))
+
+
+def source(direction: str, kind: Kind, itemsize: int) -> tuple[Any, tuple[Any, ...]]:
+    """The Python function of a kernel and the types of its arguments."""
+    real, dtype = (float32, np.float32) if itemsize == 4 else (float64, np.float64)
+    array, longs, ints = real[::1], int64[::1], int32[::1]
+    if direction == "forward":
+        return make_forward(kind, dtype), (*(array,) * 6, longs, array, array, ints, *(int64,) * 13, *(float64,) * 6)
+    return make_backward(kind, dtype), (*(array,) * 6, longs, *(array,) * 4, ints, *(int64,) * 12, *(float64,) * 5)
 
 
 @functools.cache
 def compiled(direction: str, kind: Kind, itemsize: int) -> CompiledKernel:
     """The kernel of one kind for one floating-point type."""
-    real, dtype = (float32, np.float32) if itemsize == 4 else (float64, np.float64)
-    array, longs, ints = real[::1], int64[::1], int32[::1]
-    if direction == "forward":
-        signature = (*(array,) * 6, longs, array, array, ints, *(int64,) * 13, *(float64,) * 6)
-        return CompiledKernel(make_forward(kind, dtype), signature, cache=not SIMULATED)
-    signature = (*(array,) * 6, longs, *(array,) * 4, ints, *(int64,) * 12, *(float64,) * 5)
-    return CompiledKernel(make_backward(kind, dtype), signature, cache=not SIMULATED)
+    return CompiledKernel(*source(direction, kind, itemsize), cache=not SIMULATED)
 
 
 def _flat(array: Any) -> Any:
@@ -173,7 +174,7 @@ class _Call:
         stream: int,
         device: int,
     ) -> None:
-        self.shape = pairs, rows, columns = similarity.shape
+        self.shape = _, rows, columns = similarity.shape
         self.per_cell = is_per_cell(gap_open)
         self.stream, self.device = stream, device
         self.temperature, self.allow_empty = float(temperature), int(allow_empty)

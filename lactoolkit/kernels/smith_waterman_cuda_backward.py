@@ -1,8 +1,9 @@
 """Backward sums of soft Smith-Waterman on a CUDA device, and the derivatives that they give with the forward sums.
 
-A warp sweeps its stripe from right to left, segment by segment. Of each segment of 8 steps it first recomputes the forward sums from
-the checkpoint that the forward pass left (reading all of them back from memory would take longer), keeps them in shared memory,
-and then goes through the same steps in reverse. Stripes hand their first row to the stripe above.
+A warp sweeps its stripe from right to left, segment by segment. Of each segment of 8 steps it first recomputes the
+forward sums from the checkpoint that the forward pass left (reading all of them back from memory would take longer),
+keeps them in shared memory, and then goes through the same steps in reverse. Stripes hand their first row to the
+stripe above.
 """
 
 import numpy as np
@@ -23,9 +24,11 @@ from lactoolkit.kernels.cuda_warp import (
     SEGMENT,
     TILE,
     TILE_STRIDE,
+    exponent_of_kept,
     exponent_of_word,
     fetch,
     has_arrived,
+    kept_exponent,
     put_down,
     put_penalties,
     put_weights,
@@ -50,7 +53,7 @@ def make_backward(kind: Kind, real):
     per_cell, dual, wide = kind
     message_words, up_words, state_words = kind.forward_message, kind.backward_message, kind.state
     message, up_message = message_words * SEGMENT, up_words * SEGMENT
-    rounds, up_rounds = -(-message // LANES), -(-up_message // LANES)
+    up_rounds = -(-up_message // LANES)
     tile_size, up_box_size, slots_size = kind.tiles * TILE, 2 * up_message, kind.kept_words
     open_tile, extend_tile = 2 * TILE, (4 if wide else 3) * TILE
     rate_tile = (2 if not per_cell else 6 if wide else 4) * TILE
@@ -61,15 +64,16 @@ def make_backward(kind: Kind, real):
     column = SEGMENT * LANES
     base = (6 if wide else 5 if dual else 3) * row
     at_up, at_up_b, at_up_e, at_up_t, at_up_b_t, at_up_b_e = (base + i * column for i in range(6))
+    up_box_and_bin = up_box_size + up_message
     # Exponents among the words of a message to the stripe above.
     first_exponent, second_exponent, third_exponent = (2, 5, 8) if wide else (1, 3, 3)
     at_penalties = 6 if dual else 4
     at_penalty_rates = 8
 
     def backward(
-        similarity, gap_open, gap_extend, tangent_similarity, tangent_open, tangent_extend, lengths, out_match, out_open,
-        out_extend, work, counters, pairs, rows, columns, gap_stride, extend_stride, partials, finals, messages,
-        up_messages, checkpoints, ragged, differentiate, c0, c1, c2, c3, c4,
+        similarity, gap_open, gap_extend, tangent_similarity, tangent_open, tangent_extend, lengths, out_match,
+        out_open, out_extend, work, counters, pairs, rows, columns, gap_stride, extend_stride, partials, finals,
+        messages, up_messages, checkpoints, ragged, differentiate, c0, c1, c2, c3, c4,
     ):  # fmt: skip
         lane = np.int32(cuda.threadIdx.x)
         stripes = (rows + LANES - 1) // LANES
@@ -129,8 +133,7 @@ def make_backward(kind: Kind, real):
         kept = cuda.shared.array(slots_size, real)
         inbox = cuda.shared.array(message, real)
         up_inbox = cuda.shared.array(up_message, real)
-        up_outbox = cuda.shared.array(up_box_size, real)
-        pending = cuda.local.array(rounds, real)
+        up_outbox = cuda.shared.array(up_box_and_bin, real)
         up_pending = cuda.local.array(up_rounds, real)
         ahead = cuda.local.array(SEGMENT, real)
         coming = cuda.local.array(state_words, real)
@@ -164,7 +167,7 @@ def make_backward(kind: Kind, real):
             synchronise_warp()
             for word in range(lane, up_box_size, LANES):
                 which = (word % up_message) // SEGMENT
-                is_exponent = which == first_exponent or which == second_exponent or which == third_exponent
+                is_exponent = which in (first_exponent, second_exponent, third_exponent)
                 up_outbox[word] = no_exponent if is_exponent else zero
                 if word < up_message:
                     up_inbox[word] = no_exponent if is_exponent else zero
@@ -234,12 +237,12 @@ def make_backward(kind: Kind, real):
                 place = np.uint64(lane)
                 kept[place + np.uint64(at_match)] = f_match
                 kept[place + np.uint64(at_gap_a)] = f_gap_a
-                kept[place + np.uint64(at_exponent)] = word_of_exponent(f_e, zero)
+                kept[place + np.uint64(at_exponent)] = kept_exponent(f_e, zero)
                 if dual:
                     kept[place + np.uint64(at_match_t)] = f_match_t
                     kept[place + np.uint64(at_gap_a_t)] = f_gap_a_t
                 if wide:
-                    kept[place + np.uint64(at_gap_a_e)] = word_of_exponent(f_gap_a_e, zero)
+                    kept[place + np.uint64(at_gap_a_e)] = kept_exponent(f_gap_a_e, zero)
                     opened, opened_t, opened_e = scaled_sum(f_match, f_match_t, f_e, f_gap_a, f_gap_a_t, f_gap_a_e)
                 else:
                     opened, opened_t, opened_e = f_match + f_gap_a, f_match_t + f_gap_a_t, f_e
@@ -249,15 +252,15 @@ def make_backward(kind: Kind, real):
                     at = np.uint64(k)
                     slot = at * np.uint64(TILE_STRIDE) + np.uint64(lane)
                     place = at * _ROW + np.uint64(lane)
-                    weight, weight_e = tile[slot], exponent_of_word(tile[slot + np.uint64(TILE)])
+                    weight, weight_e = tile[slot], exponent_of_kept(tile[slot + np.uint64(TILE)])
                     rate = zero
                     if dual and weight != 0:
                         rate = c4 * tile[slot + np.uint64(rate_tile)]
                     if per_cell:
                         p, q = tile[slot + np.uint64(open_tile)], tile[slot + np.uint64(extend_tile)]
                         if wide:
-                            pe = exponent_of_word(tile[slot + np.uint64(open_tile + TILE)])
-                            qe = exponent_of_word(tile[slot + np.uint64(extend_tile + TILE)])
+                            pe = exponent_of_kept(tile[slot + np.uint64(open_tile + TILE)])
+                            qe = exponent_of_kept(tile[slot + np.uint64(extend_tile + TILE)])
                         if dual:
                             p_rate = -c4 * tile[slot + np.uint64(open_rate_tile)]
                             q_rate = -c4 * tile[slot + np.uint64(extend_rate_tile)]
@@ -302,18 +305,18 @@ def make_backward(kind: Kind, real):
                         opened, opened_e = f_match + f_gap_a, f_e
                     kept[place + np.uint64(at_match + 32)] = f_match
                     kept[place + np.uint64(at_gap_a + 32)] = f_gap_a
-                    kept[place + np.uint64(at_exponent + 32)] = word_of_exponent(f_e, zero)
+                    kept[place + np.uint64(at_exponent + 32)] = kept_exponent(f_e, zero)
                     kept[place + np.uint64(at_up)] = up
                     kept[place + np.uint64(at_up_b)] = up_b
-                    kept[place + np.uint64(at_up_e)] = word_of_exponent(up_e, zero)
+                    kept[place + np.uint64(at_up_e)] = kept_exponent(up_e, zero)
                     if dual:
                         kept[place + np.uint64(at_match_t + 32)] = f_match_t
                         kept[place + np.uint64(at_gap_a_t + 32)] = f_gap_a_t
                         kept[place + np.uint64(at_up_t)] = up_t
                         kept[place + np.uint64(at_up_b_t)] = up_b_t
                     if wide:
-                        kept[place + np.uint64(at_gap_a_e + 32)] = word_of_exponent(f_gap_a_e, zero)
-                        kept[place + np.uint64(at_up_b_e)] = word_of_exponent(up_b_e, zero)
+                        kept[place + np.uint64(at_gap_a_e + 32)] = kept_exponent(f_gap_a_e, zero)
+                        kept[place + np.uint64(at_up_b_e)] = kept_exponent(up_b_e, zero)
 
                 flow_opened, flow_extended = zero, zero
                 box_0 = (np.int64(segment) & 1) * up_message
@@ -325,11 +328,11 @@ def make_backward(kind: Kind, real):
                     place = at * _ROW + np.uint64(lane)
                     f_match, f_e = kept[place + np.uint64(at_match + 32)], kept[place + np.uint64(at_exponent + 32)]
                     left, left_a = kept[place + np.uint64(at_match)], kept[place + np.uint64(at_gap_a)]
-                    left_e = exponent_of_word(kept[place + np.uint64(at_exponent)])
+                    left_e = exponent_of_kept(kept[place + np.uint64(at_exponent)])
                     up, up_b = kept[place + np.uint64(at_up)], kept[place + np.uint64(at_up_b)]
-                    up_e = exponent_of_word(kept[place + np.uint64(at_up_e)])
-                    weight, weight_e = tile[slot], exponent_of_word(tile[slot + np.uint64(TILE)])
-                    match_scale_e = np.int32(exponent_of_word(f_e) - total_e)
+                    up_e = exponent_of_kept(kept[place + np.uint64(at_up_e)])
+                    weight, weight_e = tile[slot], exponent_of_kept(tile[slot + np.uint64(TILE)])
+                    match_scale_e = np.int32(exponent_of_kept(f_e) - total_e)
                     left_a_e, up_b_e = left_e, up_e
                     f_match_t, left_t, left_a_t, up_t, up_b_t, rate = zero, zero, zero, zero, zero, zero
                     if dual:
@@ -339,8 +342,8 @@ def make_backward(kind: Kind, real):
                         if weight != 0:
                             rate = c4 * tile[slot + np.uint64(rate_tile)]
                     if wide:
-                        left_a_e = exponent_of_word(kept[place + np.uint64(at_gap_a_e)])
-                        up_b_e = exponent_of_word(kept[place + np.uint64(at_up_b_e)])
+                        left_a_e = exponent_of_kept(kept[place + np.uint64(at_gap_a_e)])
+                        up_b_e = exponent_of_kept(kept[place + np.uint64(at_up_b_e)])
                     down_p, down_q, down_p_rate, down_q_rate = p, q, p_rate, q_rate
                     if per_cell and not wide:
                         down_p, down_q = shuffle_down(right_p), shuffle_down(right_q)
@@ -357,8 +360,8 @@ def make_backward(kind: Kind, real):
                     if per_cell:
                         p, q = tile[slot + np.uint64(open_tile)], tile[slot + np.uint64(extend_tile)]
                         if wide:
-                            pe = exponent_of_word(tile[slot + np.uint64(open_tile + TILE)])
-                            qe = exponent_of_word(tile[slot + np.uint64(extend_tile + TILE)])
+                            pe = exponent_of_kept(tile[slot + np.uint64(open_tile + TILE)])
+                            qe = exponent_of_kept(tile[slot + np.uint64(extend_tile + TILE)])
                         if dual:
                             p_rate = -c4 * tile[slot + np.uint64(open_rate_tile)]
                             q_rate = -c4 * tile[slot + np.uint64(extend_rate_tile)]
@@ -367,7 +370,11 @@ def make_backward(kind: Kind, real):
                         d_o, d_o_t, d_o_e = shuffle_down(b_opened), shuffle_down(b_opened_t), shuffle_down(b_opened_e)
                         d_x, d_x_t = shuffle_down(b_extended), shuffle_down(b_extended_t)
                         d_x_e = shuffle_down(b_extended_e)
-                        next_d, next_d_t, next_d_e = shuffle_down(passed), shuffle_down(passed_t), shuffle_down(passed_e)
+                        next_d, next_d_t, next_d_e = (
+                            shuffle_down(passed),
+                            shuffle_down(passed_t),
+                            shuffle_down(passed_e),
+                        )
                         if lane == LANES - 1:
                             d_o, d_o_t = up_inbox[at], up_inbox[at + np.uint64(8)]
                             d_o_e = exponent_of_word(up_inbox[at + np.uint64(16)])
@@ -390,7 +397,10 @@ def make_backward(kind: Kind, real):
                         down, down_e = shuffle_down(gap_b), shuffle_down(here_e)
                         next_d, next_d_e = shuffle_down(passed), shuffle_down(passed_e)
                         boxed, boxed_e = up_inbox[at], exponent_of_word(up_inbox[at + np.uint64(8)])
-                        boxed_b, boxed_b_e = up_inbox[at + np.uint64(16)], exponent_of_word(up_inbox[at + np.uint64(24)])
+                        boxed_b, boxed_b_e = (
+                            up_inbox[at + np.uint64(16)],
+                            exponent_of_word(up_inbox[at + np.uint64(24)]),
+                        )
                         down = boxed if lane == LANES - 1 else down
                         down_e = boxed_e if lane == LANES - 1 else down_e
                         next_d = boxed_b if lane == LANES - 1 else next_d
@@ -447,33 +457,33 @@ def make_backward(kind: Kind, real):
                         flow_opened += into_a + into_b
                         flow_extended += along_a + along_b
 
-                    if publishes:
-                        # Step k is column k - 1 of block segment; step 0 closes the block before.
-                        box = np.uint64(box_0 + k - 1 if k > 0 else last_box)
-                        if wide:
-                            up_outbox[box] = b_opened
-                            up_outbox[box + np.uint64(8)] = b_opened_t
-                            up_outbox[box + np.uint64(16)] = word_of_exponent(b_opened_e, zero)
-                            up_outbox[box + np.uint64(24)] = b_extended
-                            up_outbox[box + np.uint64(32)] = b_extended_t
-                            up_outbox[box + np.uint64(40)] = word_of_exponent(b_extended_e, zero)
-                            up_outbox[box + np.uint64(48)] = passed
-                            up_outbox[box + np.uint64(56)] = passed_t
-                            up_outbox[box + np.uint64(64)] = word_of_exponent(passed_e, zero)
-                        else:
-                            up_outbox[box] = gap_b
-                            up_outbox[box + np.uint64(8)] = word_of_exponent(here_e, zero)
-                            up_outbox[box + np.uint64(16)] = passed
-                            up_outbox[box + np.uint64(24)] = word_of_exponent(passed_e, zero)
+                    # All lanes write, to spare a branch; only one of them where it counts.
+                    # Step k is column k - 1 of block segment; step 0 closes the block before.
+                    box = np.uint64((box_0 + k - 1 if k > 0 else last_box) if publishes else up_box_size)
+                    if wide:
+                        up_outbox[box] = b_opened
+                        up_outbox[box + np.uint64(8)] = b_opened_t
+                        up_outbox[box + np.uint64(16)] = word_of_exponent(b_opened_e, zero)
+                        up_outbox[box + np.uint64(24)] = b_extended
+                        up_outbox[box + np.uint64(32)] = b_extended_t
+                        up_outbox[box + np.uint64(40)] = word_of_exponent(b_extended_e, zero)
+                        up_outbox[box + np.uint64(48)] = passed
+                        up_outbox[box + np.uint64(56)] = passed_t
+                        up_outbox[box + np.uint64(64)] = word_of_exponent(passed_e, zero)
+                    else:
+                        up_outbox[box] = gap_b
+                        up_outbox[box + np.uint64(8)] = word_of_exponent(here_e, zero)
+                        up_outbox[box + np.uint64(16)] = passed
+                        up_outbox[box + np.uint64(24)] = word_of_exponent(passed_e, zero)
+                        if dual:
+                            up_outbox[box + np.uint64(32)] = gap_b_t
+                            up_outbox[box + np.uint64(40)] = passed_t
+                        if per_cell:
+                            up_outbox[box + np.uint64(at_penalties * 8)] = p
+                            up_outbox[box + np.uint64(at_penalties * 8 + 8)] = q
                             if dual:
-                                up_outbox[box + np.uint64(32)] = gap_b_t
-                                up_outbox[box + np.uint64(40)] = passed_t
-                            if per_cell:
-                                up_outbox[box + np.uint64(at_penalties * 8)] = p
-                                up_outbox[box + np.uint64(at_penalties * 8 + 8)] = q
-                                if dual:
-                                    up_outbox[box + np.uint64(at_penalty_rates * 8)] = p_rate
-                                    up_outbox[box + np.uint64(at_penalty_rates * 8 + 8)] = q_rate
+                                up_outbox[box + np.uint64(at_penalty_rates * 8)] = p_rate
+                                up_outbox[box + np.uint64(at_penalty_rates * 8 + 8)] = q_rate
                 synchronise_warp()
                 sum_opened += np.float64(flow_opened)
                 sum_extended += np.float64(flow_extended)

@@ -1,9 +1,10 @@
-"""Forward sums of soft Smith-Waterman on a CUDA device: score, and the checkpoints from which the backward pass restarts.
+"""Forward sums of soft Smith-Waterman on a CUDA device: the score, and checkpoints for the backward pass.
 
-One warp sweeps a stripe of 32 rows, lane l one step behind lane l - 1, so that all cells of a step lie on one anti-diagonal and
-what a cell needs comes from its own lane and from the lane before. Stripes of a pair hand their last row to the next
-stripe in messages of 8 columns (see :mod:`cuda_warp`), so there is no limit to the length and no barrier. A stripe only waits for
-stripes with smaller tickets, which are drawn when a block starts: whatever waits, waits for something that runs.
+One warp sweeps a stripe of 32 rows, lane l one step behind lane l - 1, so that all cells of a step lie on one anti-
+diagonal and what a cell needs comes from its own lane and from the lane before. Stripes of a pair hand their last row
+to the next stripe in messages of 8 columns (see :mod:`cuda_warp`), so there is no limit to the length and no barrier.
+A stripe only waits for stripes with smaller tickets, which are drawn when a block starts: whatever waits, waits for
+something that runs.
 """
 
 import math
@@ -27,6 +28,7 @@ from lactoolkit.kernels.cuda_warp import (
     SEGMENT,
     TILE,
     TILE_STRIDE,
+    exponent_of_kept,
     exponent_of_word,
     fetch,
     has_arrived,
@@ -53,6 +55,7 @@ def make_forward(kind: Kind, real):
     message_words, state_words, tiles = kind.forward_message, kind.state, kind.tiles
     message = message_words * SEGMENT
     box_size, tile_size = 2 * message, tiles * TILE
+    box_and_bin = box_size + message
     rounds = -(-message // LANES)
     open_tile, extend_tile = 2 * TILE, (4 if wide else 3) * TILE
     rate_tile = (2 if not per_cell else 6 if wide else 4) * TILE
@@ -117,7 +120,7 @@ def make_forward(kind: Kind, real):
 
         tile = cuda.shared.array(tile_size, real)
         inbox = cuda.shared.array(message, real)
-        outbox = cuda.shared.array(box_size, real)
+        outbox = cuda.shared.array(box_and_bin, real)
         pending = cuda.local.array(rounds, real)
         ahead = cuda.local.array(SEGMENT, real)
         outside = real(-np.inf)
@@ -205,15 +208,15 @@ def make_forward(kind: Kind, real):
                 for k in range(SEGMENT):
                     at = np.uint64(k)
                     slot = at * np.uint64(TILE_STRIDE) + np.uint64(lane)
-                    weight, weight_e = tile[slot], exponent_of_word(tile[slot + np.uint64(TILE)])
+                    weight, weight_e = tile[slot], exponent_of_kept(tile[slot + np.uint64(TILE)])
                     rate = zero
                     if dual and weight != 0:
                         rate = c4 * tile[slot + np.uint64(rate_tile)]
                     if per_cell:
                         p, q = tile[slot + np.uint64(open_tile)], tile[slot + np.uint64(extend_tile)]
                         if wide:
-                            pe = exponent_of_word(tile[slot + np.uint64(open_tile + TILE)])
-                            qe = exponent_of_word(tile[slot + np.uint64(extend_tile + TILE)])
+                            pe = exponent_of_kept(tile[slot + np.uint64(open_tile + TILE)])
+                            qe = exponent_of_kept(tile[slot + np.uint64(extend_tile + TILE)])
                         if dual:
                             p_rate = -c4 * tile[slot + np.uint64(open_rate_tile)]
                             q_rate = -c4 * tile[slot + np.uint64(extend_rate_tile)]
@@ -222,7 +225,11 @@ def make_forward(kind: Kind, real):
                     if dual:
                         up_t, up_b_t = shuffle_up(opened_t), shuffle_up(gap_b_t)
                     # Beyond column m the box holds an earlier block; nothing that counts lies behind those columns.
-                    boxed, boxed_b, boxed_e = inbox[at], inbox[at + np.uint64(8)], exponent_of_word(inbox[at + np.uint64(16)])
+                    boxed, boxed_b, boxed_e = (
+                        inbox[at],
+                        inbox[at + np.uint64(8)],
+                        exponent_of_word(inbox[at + np.uint64(16)]),
+                    )
                     up = boxed if lane == 0 else up
                     up_b = boxed_b if lane == 0 else up_b
                     up_e = boxed_e if lane == 0 else up_e
@@ -266,17 +273,17 @@ def make_forward(kind: Kind, real):
                         total, total_e = total * old + match * new, top
                         if dual:
                             total_t = total_t * old + match_t * new
-                    if publishes:
-                        # Step k of this segment is column k + 1 of block segment - 4; the last one opens the next block.
-                        box = np.uint64(box_0 + k if k < SEGMENT - 1 else next_box)
-                        outbox[box] = opened
-                        outbox[box + np.uint64(8)] = gap_b
-                        outbox[box + np.uint64(16)] = word_of_exponent(opened_e, zero)
-                        if dual:
-                            outbox[box + np.uint64(24)] = opened_t
-                            outbox[box + np.uint64(32)] = gap_b_t
-                        if wide:
-                            outbox[box + np.uint64(40)] = word_of_exponent(gap_b_e, zero)
+                    # All lanes write, to spare a branch; only one of them where it counts.
+                    # Step k of this segment is column k + 1 of block segment - 4; the last one opens the next block.
+                    box = np.uint64((box_0 + k if k < SEGMENT - 1 else next_box) if publishes else box_size)
+                    outbox[box] = opened
+                    outbox[box + np.uint64(8)] = gap_b
+                    outbox[box + np.uint64(16)] = word_of_exponent(opened_e, zero)
+                    if dual:
+                        outbox[box + np.uint64(24)] = opened_t
+                        outbox[box + np.uint64(32)] = gap_b_t
+                    if wide:
+                        outbox[box + np.uint64(40)] = word_of_exponent(gap_b_e, zero)
                 synchronise_warp()
                 if has_below and segment >= 4:
                     for r in range(rounds):
