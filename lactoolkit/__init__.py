@@ -16,12 +16,15 @@ _PUBLIC = {
     "alignment_posterior": "lactoolkit.ops",
     "available_encoders": "lactoolkit.models.registry",
     "best_local_path": "lactoolkit.kernels.path_decoding",
+    "best_local_path_embeddings": "lactoolkit.kernels.long_pairs",
+    "check_values": "lactoolkit.ops",
     "extract_features": "lactoolkit.features.extraction",
     "frame_embeddings": "lactoolkit.features.embedding",
     "load_encoder": "lactoolkit.models.encoders",
     "max_expected_accuracy_path": "lactoolkit.kernels.path_decoding",
     "read_frames": "lactoolkit.video.decoding",
     "soft_smith_waterman": "lactoolkit.ops",
+    "soft_smith_waterman_embeddings": "lactoolkit.ops.long_pairs",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

@@ -52,9 +52,13 @@ def posterior_jvp(
     return _tensors(kernels.posterior_jvp(*arrays, _lengths(lengths, similarity), temperature, allow_empty, *tangents))
 
 
-def _arrays(*tensors: Tensor) -> list[np.ndarray]:
+def _arrays(similarity: Tensor, gap_open: Tensor, gap_extend: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return _array(similarity), _array(gap_open), _array(gap_extend)
+
+
+def _array(tensor: Tensor) -> np.ndarray:
     # contiguous() returns the tensor itself where it is already; the kernels are compiled for C order only.
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+    return tensor.detach().contiguous().numpy()
 
 
 def _lengths(lengths: Tensor | None, similarity: Tensor) -> np.ndarray:
