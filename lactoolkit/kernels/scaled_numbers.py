@@ -9,7 +9,7 @@ import functools
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import extending, njit, types
 
 # A call of an intrinsic lacks the typing context of its definition, which confuses type checkers.

@@ -24,7 +24,7 @@ def visit_table(
 ) -> None:
     """Total of pair b of a batch into ``totals`` and, unless ``results`` is None, its derivatives into these.
 
-    The arguments are those of :func:`.stripe_passes.differentiate_pairs`. Every chunk is computed as by a single thread,
+    The arguments are those of :func:`.stripe_passes.differentiate_pairs`. Every chunk is computed as by one thread,
     so the results are the same to the last bit.
     """
     table, suffices, gap_exponent = passes.pair_of(batch, b)
