@@ -81,14 +81,15 @@ def decode_with_opencv(path: Path) -> int:
     return count
 
 
-def frames_per_second(decode, path: Path, repeats: int) -> tuple[float, float]:
-    """Best and median of several runs."""
-    rates = []
+def frames_per_second(decode, path: Path, repeats: int) -> tuple[float, float, float]:
+    """Best and median frames per second of several runs, and least milliseconds of processor time per frame."""
+    rates, costs = [], []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         count = decode(path)
         rates.append(count / (time.perf_counter() - start))
-    return max(rates), float(np.median(rates))
+        costs.append(1000 * (time.process_time() - start_cpu) / count)
+    return max(rates), float(np.median(rates)), min(costs)
 
 
 def store_frames(path: Path) -> int:
@@ -148,21 +149,24 @@ def main() -> None:
     if options.task:
         measure_memory_here(options.task[0], Path(options.task[1]))
         return
-    rows, memory, seeks = [], [], []
+    load = os.getloadavg()[0]
+    rows: list[str] = []
+    memory: list[str] = []
+    seeks: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         for name, width, height in (("1080p30", 1920, 1080), ("720p30", 1280, 720), ("360p30", 640, 360)):
             clip = Path(folder) / f"{name}.mp4"
             render_scene(clip, width, height, 300)
             runs = [(decode_with_lactoolkit, "lactoolkit"), (decode_with_opencv, "cv2")]
             for decode, label in runs:
-                best, median = frames_per_second(decode, clip, options.repeats)
+                best, median, cost = frames_per_second(decode, clip, options.repeats)
                 megabits = clip.stat().st_size * 8 / 10 / 1e6
-                add(rows, f"| {name}, {megabits:.1f} Mbit/s | {label} | {best:.0f} | {median:.0f} |")
+                add(rows, f"| {name}, {megabits:.1f} Mbit/s | {label} | {best:.0f} | {median:.0f} | {cost:.2f} |")
         for task, minutes in (
             ("decode", 1),
             ("decode", 60),
             ("store", 1),
-            ("store", 60),
+            ("store", 10),
             ("features", 1),
             ("features", 4),
         ):
@@ -178,13 +182,13 @@ def main() -> None:
     text = f"""# Decoding
 
 `python benchmarks/decoding.py`, {datetime.date.today()}, {processor()}, {os.cpu_count()} logical processors,
-PyAV {av.__version__}, OpenCV {cv2.__version__}. Other work ran on the machine, so that the best of {options.repeats}
-runs is nearer to what an idle one does than the median.
+PyAV {av.__version__}, OpenCV {cv2.__version__}, best and median of {options.repeats} runs. Load average at the start:
+{load:.1f}; where it is above the number of processors, other work slowed these runs, and the processor time tells more.
 
 ## To 224 x 224 RGB, H.264, frames per second
 
-| clip (10 s) | reader | best | median |
-| --- | --- | --- | --- |
+| clip (10 s) | reader | best | median | processor time per frame, ms (least) |
+| --- | --- | --- | --- | --- |
 {chr(10).join(rows)}
 
 cv2: `VideoCapture.read`, `resize` with INTER_AREA, `cvtColor`.
