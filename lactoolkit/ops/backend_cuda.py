@@ -49,7 +49,7 @@ def posterior(
             *arrays,
             temperature,
             allow_empty,
-            *map(_View, outputs),
+            *_views(outputs),
             _View(workspace),
             *_stream_and_device(similarity),
         )
@@ -70,7 +70,11 @@ def posterior_jvp(
     """Directional derivative of :func:`posterior` along the tangents, that is the Hessian of the score times them."""
     with _on(similarity.device):
         arrays = _arrays(similarity, gap_open, gap_extend, lengths)
-        tangents = [_View(tangent.contiguous()) for tangent in (tangent_similarity, tangent_open, tangent_extend)]
+        tangents = (
+            _View(tangent_similarity.contiguous()),
+            _View(tangent_open.contiguous()),
+            _View(tangent_extend.contiguous()),
+        )
         outputs = _outputs(similarity, gap_open, lengths)
         workspace = _workspace(similarity, gap_open, dual=True)
         kernels.posterior_jvp(
@@ -78,7 +82,7 @@ def posterior_jvp(
             temperature,
             allow_empty,
             *tangents,
-            *map(_View, outputs),
+            *_views(outputs),
             _View(workspace),
             *_stream_and_device(similarity),
         )
@@ -102,13 +106,11 @@ class _View:
         }
 
 
-def _arrays(similarity: Tensor, gap_open: Tensor, gap_extend: Tensor, lengths: Tensor | None) -> list[_View | None]:
-    return [
-        _View(similarity.contiguous()),
-        _penalty(gap_open),
-        _penalty(gap_extend),
-        None if lengths is None else _View(lengths.contiguous()),
-    ]
+def _arrays(
+    similarity: Tensor, gap_open: Tensor, gap_extend: Tensor, lengths: Tensor | None
+) -> tuple[_View, _View, _View, _View | None]:
+    sizes = None if lengths is None else _View(lengths.contiguous())
+    return _View(similarity.contiguous()), _penalty(gap_open), _penalty(gap_extend), sizes
 
 
 def _penalty(penalty: Tensor) -> _View:
@@ -116,6 +118,11 @@ def _penalty(penalty: Tensor) -> _View:
     if penalty.stride(0) == 0 and penalty[:1].is_contiguous():
         return _View(penalty, tuple(stride * penalty.element_size() for stride in penalty.stride()))
     return _View(penalty.contiguous())
+
+
+def _views(tensors: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[_View, _View, _View, _View]:
+    scores, match, d_open, d_extend = tensors
+    return _View(scores), _View(match), _View(d_open), _View(d_extend)
 
 
 def _outputs(similarity: Tensor, penalty: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -110,6 +110,8 @@ class _Layout:
         _, rows, columns = similarity.shape
         self.lanes_are_rows = rows <= columns
         self.lanes, self.steps = (rows, columns) if self.lanes_are_rows else (columns, rows)
+        self.left: slice
+        self.above: slice
         same, before = slice(1, None), slice(None, -1)
         self.left, self.above = (same, before) if self.lanes_are_rows else (before, same)
 

@@ -54,7 +54,7 @@ BAD_ARGUMENTS = {
     "flat lengths": ((TABLE, 1.0, 1.0), {"lengths": [3, 4]}, r"lengths have shape \(2,\)"),
     "ragged lengths": ((TABLE, 1.0, 1.0), {"lengths": [(3, 4), (3,)]}, r"lengths must hold the pair \(n, m\)"),
     "fractional lengths": ((TABLE, 1.0, 1.0), {"lengths": torch.ones(2, 2)}, r"lengths have dtype torch.float32"),
-    "lengths elsewhere": ((TABLE, 1.0, 1.0), {"lengths": torch.ones(2, 2, device="meta").int()}, r"lengths are on meta"),
+    "lengths elsewhere": ((TABLE, 1.0, 1.0), {"lengths": torch.ones(2, 2, device="meta").int()}, r"are on meta"),
     "unknown backend": ((TABLE, 1.0, 1.0), {"backend": "numba"}, r"backend is 'numba'.*auto, cpu, cuda, torch"),
 }  # fmt: skip
 
