@@ -207,10 +207,10 @@ def main():
     words = set(sys.argv[1:])
     print_ceilings()
     print_kernels()
-    if "check" in words or not words - {"--quick"}:
-        check_all("--quick" in words)
     if "time" in words or not words - {"--quick"}:
         time_all("--quick" in words)
+    if "check" in words or not words - {"--quick"}:
+        check_all("--quick" in words)
 
 
 if __name__ == "__main__":
