@@ -64,7 +64,7 @@ def make_backward(kind: Kind, real):
     column = SEGMENT * LANES
     base = (6 if wide else 5 if dual else 3) * row
     at_up, at_up_b, at_up_e, at_up_t, at_up_b_t, at_up_b_e = (base + i * column for i in range(6))
-    up_box_and_bin = up_box_size + up_message
+    up_box_and_bin = up_box_size + (0 if wide else up_message)
     # Exponents among the words of a message to the stripe above.
     first_exponent, second_exponent, third_exponent = (2, 5, 8) if wide else (1, 3, 3)
     at_penalties = 6 if dual else 4
@@ -461,15 +461,17 @@ def make_backward(kind: Kind, real):
                     # Step k is column k - 1 of block segment; step 0 closes the block before.
                     box = np.uint64((box_0 + k - 1 if k > 0 else last_box) if publishes else up_box_size)
                     if wide:
-                        up_outbox[box] = b_opened
-                        up_outbox[box + np.uint64(8)] = b_opened_t
-                        up_outbox[box + np.uint64(16)] = word_of_exponent(b_opened_e, zero)
-                        up_outbox[box + np.uint64(24)] = b_extended
-                        up_outbox[box + np.uint64(32)] = b_extended_t
-                        up_outbox[box + np.uint64(40)] = word_of_exponent(b_extended_e, zero)
-                        up_outbox[box + np.uint64(48)] = passed
-                        up_outbox[box + np.uint64(56)] = passed_t
-                        up_outbox[box + np.uint64(64)] = word_of_exponent(passed_e, zero)
+                        # Shared memory is short here: no room for a bin.
+                        if publishes:
+                            up_outbox[box] = b_opened
+                            up_outbox[box + np.uint64(8)] = b_opened_t
+                            up_outbox[box + np.uint64(16)] = word_of_exponent(b_opened_e, zero)
+                            up_outbox[box + np.uint64(24)] = b_extended
+                            up_outbox[box + np.uint64(32)] = b_extended_t
+                            up_outbox[box + np.uint64(40)] = word_of_exponent(b_extended_e, zero)
+                            up_outbox[box + np.uint64(48)] = passed
+                            up_outbox[box + np.uint64(56)] = passed_t
+                            up_outbox[box + np.uint64(64)] = word_of_exponent(passed_e, zero)
                     else:
                         up_outbox[box] = gap_b
                         up_outbox[box + np.uint64(8)] = word_of_exponent(here_e, zero)
