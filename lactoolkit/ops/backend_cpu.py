@@ -8,6 +8,8 @@ from torch import Tensor
 
 from lactoolkit.kernels import smith_waterman_cpu as kernels
 
+_NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
+
 
 def score(
     similarity: Tensor,
@@ -18,7 +20,7 @@ def score(
     allow_empty: bool,
 ) -> Tensor:
     """Soft scores ``(B,)`` of a batch ``(B, N, M)``; penalties are both ``(B, 1, 1)`` or both ``(B, N, M)``."""
-    arrays = _arrays(similarity, gap_open, gap_extend)
+    arrays = (_array(similarity), _penalty(gap_open), _penalty(gap_extend))
     return torch.from_numpy(kernels.score(*arrays, _lengths(lengths, similarity), temperature, allow_empty))
 
 
@@ -31,7 +33,7 @@ def posterior(
     allow_empty: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Soft scores and their derivatives by similarity ``(B, N, M)`` and by both penalties, in the penalties' shape."""
-    arrays = _arrays(similarity, gap_open, gap_extend)
+    arrays = (_array(similarity), _penalty(gap_open), _penalty(gap_extend))
     return _tensors(kernels.posterior(*arrays, _lengths(lengths, similarity), temperature, allow_empty))
 
 
@@ -47,18 +49,23 @@ def posterior_jvp(
     tangent_extend: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Directional derivative of :func:`posterior` along the tangents, that is the Hessian of the score times them."""
-    arrays = _arrays(similarity, gap_open, gap_extend)
-    tangents = _arrays(tangent_similarity, tangent_open, tangent_extend)
+    arrays = (_array(similarity), _penalty(gap_open), _penalty(gap_extend))
+    tangents = (_array(tangent_similarity), _array(tangent_open), _array(tangent_extend))
     return _tensors(kernels.posterior_jvp(*arrays, _lengths(lengths, similarity), temperature, allow_empty, *tangents))
-
-
-def _arrays(similarity: Tensor, gap_open: Tensor, gap_extend: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return _array(similarity), _array(gap_open), _array(gap_extend)
 
 
 def _array(tensor: Tensor) -> np.ndarray:
     # contiguous() returns the tensor itself where it is already; the kernels are compiled for C order only.
     return tensor.detach().contiguous().numpy()
+
+
+def _penalty(penalty: Tensor) -> np.ndarray:
+    if penalty.numel() == 1 or (penalty.shape[1:] == (1, 1) and penalty.stride(0) == 0):
+        # One number for all pairs: as an expanded tensor it would take several operations of torch to copy.
+        array = np.empty(penalty.shape, _NUMPY_TYPES[penalty.dtype])
+        array.fill(penalty[0].item())
+        return array
+    return _array(penalty)
 
 
 def _lengths(lengths: Tensor | None, similarity: Tensor) -> np.ndarray:

@@ -88,7 +88,7 @@ def soft_smith_waterman(
     1.000
     """
     table, arguments = _prepare(similarity, gap_open, gap_extend, temperature, lengths, allow_empty, backend)
-    scores = registration.sw_score(table, *arguments)
+    scores = registration.score(table, *arguments)
     if similarity.dim() == 2:
         scores = scores.squeeze(0)
     return scores if scores.dtype == similarity.dtype else scores.to(similarity.dtype)
@@ -151,7 +151,7 @@ def alignment_posterior(
     1.00 0.00
     """
     table, arguments = _prepare(similarity, gap_open, gap_extend, temperature, lengths, allow_empty, backend)
-    match = registration.sw_posterior(table, *arguments)[1]
+    match = registration.posterior(table, *arguments)[1]
     if similarity.dim() == 2:
         match = match.squeeze(0)
     return match if match.dtype == similarity.dtype else match.to(similarity.dtype)

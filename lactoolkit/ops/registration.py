@@ -17,6 +17,7 @@ dispatcher cost more time per call than a small batch takes to align.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -208,17 +209,36 @@ def _fake_posterior(similarity: Tensor, gap_open: Tensor, gap_extend: Tensor, *_
     )
 
 
+def _is_eager(similarity: Tensor) -> bool:
+    """Whether plain tensors are computed with, so that torch's dispatcher would arrive at our functions unchanged.
+
+    Its two calls back into Python take as long as the kernels need for a small batch.
+    """
+    return (
+        not torch.compiler.is_compiling()
+        and type(similarity) in (Tensor, torch.nn.Parameter)
+        and torch._C._len_torch_dispatch_stack() == 0
+        and not torch._C._are_functorch_transforms_active()
+    )
+
+
+def _run(operator: Any, compute: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Run an operator without recording it."""
+    if _is_eager(arguments[0]):
+        return compute(*arguments)
+    with torch._C._AutoDispatchBelowAutograd():
+        return operator(*arguments)
+
+
 class _PosteriorFunction(torch.autograd.Function):
     """sw_posterior with its derivative."""
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> _Four:
-        similarity, gap_open, gap_extend, lengths, *settings = arguments
-        with torch._C._AutoDispatchBelowAutograd():
-            scores, match, d_open, d_extend = sw_posterior(*arguments)
+        scores, match, d_open, d_extend = _run(sw_posterior, _posterior, arguments)
         ctx.set_materialize_grads(False)
-        ctx.settings = settings
-        ctx.save_for_backward(similarity, gap_open, gap_extend, lengths, match, d_open, d_extend)
+        ctx.settings = arguments[4:]
+        ctx.save_for_backward(*arguments[:4], match, d_open, d_extend)
         return scores, match, d_open, d_extend
 
     @staticmethod
@@ -226,20 +246,22 @@ class _PosteriorFunction(torch.autograd.Function):
         grad_scores, *tangents = gradients
         similarity, gap_open, gap_extend, lengths, *first_order = ctx.saved_tensors
         inputs = (similarity, gap_open, gap_extend)
-        results: list[Tensor | None] = [None, None, None]
+        wanted = [k for k in range(3) if ctx.needs_input_grad[k]]
+        results: list[Tensor | None] = [None] * 7
         if grad_scores is not None:
             factor = grad_scores.view(-1, 1, 1)
-            for k in range(3):
-                if ctx.needs_input_grad[k]:
-                    results[k] = (factor * first_order[k]).sum_to_size(inputs[k].shape)
+            for k in wanted:
+                results[k] = _reduce(factor * first_order[k], inputs[k])
         if any(tangent is not None for tangent in tangents):
-            _, *second_order = sw_posterior_jvp(*inputs, lengths, *ctx.settings, *tangents)
-            for k in range(3):
-                if ctx.needs_input_grad[k]:
-                    term = second_order[k].sum_to_size(inputs[k].shape)
-                    first = results[k]
-                    results[k] = term if first is None else first + term
-        return *results, None, None, None, None
+            _, *second_order = posterior_jvp(*inputs, lengths, *ctx.settings, *tangents)
+            for k in wanted:
+                term, first = _reduce(second_order[k], inputs[k]), results[k]
+                results[k] = term if first is None else first + term
+        return tuple(results)
+
+
+def _reduce(gradient: Tensor, argument: Tensor) -> Tensor:
+    return gradient if gradient.shape == argument.shape else gradient.sum_to_size(argument.shape)
 
 
 class _PosteriorJvpFunction(torch.autograd.Function):
@@ -247,8 +269,7 @@ class _PosteriorJvpFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> _Four:
-        with torch._C._AutoDispatchBelowAutograd():
-            return sw_posterior_jvp(*arguments)
+        return _run(sw_posterior_jvp, _posterior_jvp, arguments)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
@@ -267,22 +288,34 @@ def _needs_grad(arguments: tuple[Any, ...]) -> bool:
 def _score_autograd(*arguments: Any) -> Tensor:
     if _needs_grad(arguments):
         return _PosteriorFunction.apply(*arguments)[0]
-    with torch._C._AutoDispatchBelowAutograd():
-        return sw_score(*arguments)
+    return _run(sw_score, _score, arguments)
 
 
 def _posterior_autograd(*arguments: Any) -> _Four:
     if _needs_grad(arguments):
         return _PosteriorFunction.apply(*arguments)
-    with torch._C._AutoDispatchBelowAutograd():
-        return sw_posterior(*arguments)
+    return _run(sw_posterior, _posterior, arguments)
 
 
 def _posterior_jvp_autograd(*arguments: Any) -> _Four:
     if _needs_grad(arguments):
         return _PosteriorJvpFunction.apply(*arguments)
-    with torch._C._AutoDispatchBelowAutograd():
-        return sw_posterior_jvp(*arguments)
+    return _run(sw_posterior_jvp, _posterior_jvp, arguments)
+
+
+def score(*arguments: Any) -> Tensor:
+    """``sw_score``, by the shortest way."""
+    return (_score_autograd if _is_eager(arguments[0]) else sw_score)(*arguments)
+
+
+def posterior(*arguments: Any) -> _Four:
+    """``sw_posterior``, by the shortest way."""
+    return (_posterior_autograd if _is_eager(arguments[0]) else sw_posterior)(*arguments)
+
+
+def posterior_jvp(*arguments: Any) -> _Four:
+    """``sw_posterior_jvp``, by the shortest way."""
+    return (_posterior_jvp_autograd if _is_eager(arguments[0]) else sw_posterior_jvp)(*arguments)
 
 
 for _name, _compute, _fake, _autograd in (

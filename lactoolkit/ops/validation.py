@@ -203,13 +203,14 @@ def check_table_values(similarity: Tensor, gap_open: Tensor, gap_extend: Tensor)
         Naming the first offending value.
     """
     # One reduction each: amax and amin hand NaN through, and every comparison with NaN is false.
-    if similarity.numel() and not similarity.amax() < math.inf:
+    if similarity.numel() and not similarity.amax().item() < math.inf:
         place, value = _first(similarity, ~(similarity < math.inf))
         raise ParameterError(
             f"similarity holds {value} at {place}; use finite numbers, or -inf for pairs that must not be matched"
         )
     for name, penalty in (("gap_open", gap_open), ("gap_extend", gap_extend)):
-        if penalty.numel() and not penalty.amin() >= 0:
+        count = penalty.numel()
+        if count and not (penalty if count == 1 else penalty.amin()).item() >= 0:
             place, value = _first(penalty, ~(penalty >= 0))
             raise ParameterError(
                 f"{name} holds {value}{f' at {place}' if place else ''}; penalties are subtracted, so keep them "
