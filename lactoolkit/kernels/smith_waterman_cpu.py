@@ -34,6 +34,11 @@ Tangents = tuple[Array, Array, Array]
 SERIAL_CELLS = 2**15
 # A table of at least this many cells is shared by all threads.
 SHARED_CELLS = 2**17
+# Tapes are kept from the forward to the backward pass while each thread's fit the cache and all of them together take
+# little memory for the size of the batch. Small ones always are.
+KEPT_BYTES = 2**22
+KEPT_BYTES_PER_CELL = 16
+KEPT_BYTES_ALWAYS = 2**18
 
 
 def score(
@@ -130,12 +135,13 @@ def _run(
     pairs = len(similarity)
     totals = np.zeros((pairs, 4))
     threads = threads or default_threads()
+    kept_bytes = max(min(KEPT_BYTES, KEPT_BYTES_PER_CELL * similarity.size // threads), KEPT_BYTES_ALWAYS)
 
     def run_pairs(first: int, last: int) -> None:
         if results is None:
             passes.score_pairs(batch, tangents, allow_empty, first, last, totals)
         else:
-            passes.differentiate_pairs(batch, tangents, allow_empty, first, last, totals, results)
+            passes.differentiate_pairs(batch, tangents, allow_empty, kept_bytes, first, last, totals, results)
 
     if threads == 1 or similarity.size < SERIAL_CELLS:
         run_pairs(0, pairs)

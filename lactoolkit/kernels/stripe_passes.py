@@ -24,9 +24,6 @@ from lactoolkit.kernels.stripe_tangent_sweeps import (
     sweep_forward_tangent,
 )
 
-KEPT_BYTES = 2**19
-"""Tables whose tapes are together no larger than this keep them from the forward to the backward pass."""
-
 MAX_GAP_OCTAVES = 1e6
 
 
@@ -232,14 +229,17 @@ def score_pair(table, arithmetic, tangents, allow_empty):
 
 
 @njit(nogil=True, cache=True)
-def differentiate_pair(table, arithmetic, tangents, allow_empty, results):
-    """Sum over all alignments of one pair, and its derivatives into ``results``."""
+def differentiate_pair(table, arithmetic, tangents, allow_empty, kept_bytes, results):
+    """Sum over all alignments of one pair, and its derivatives into ``results``.
+
+    The tapes are kept from the forward to the backward pass if they take no more than ``kept_bytes``.
+    """
     similarity, opening, _, n, m, _ = table
     if n == 0 or m == 0:
         return grand_total(np.empty((0, 0, 3)), allow_empty)
     stripes, chunks = layout.count_stripes(n), layout.count_chunks(m)
     size = tape_size(m, tangents)
-    keep = stripes == 1 or stripes * size * similarity.itemsize <= KEPT_BYTES
+    keep = stripes == 1 or stripes * size * similarity.itemsize <= kept_bytes
     tapes = np.empty((stripes if keep else 1, size), similarity.dtype)
     gaps = new_gaps(table, arithmetic, tangents)
     all_gaps = np.empty((stripes if keep and opening.size > 1 else 1, gaps.size), similarity.dtype)
@@ -306,13 +306,15 @@ def score_pairs(batch, tangents, allow_empty, first, last, totals):
 
 
 @njit(nogil=True, cache=True)
-def differentiate_pairs(batch, tangents, allow_empty, first, last, totals, results):
+def differentiate_pairs(batch, tangents, allow_empty, kept_bytes, first, last, totals, results):
     """:func:`score_pairs` with the derivatives, or the derivatives along the tangents, into three arrays."""
     for b in range(first, last):
         table, suffices, gap_exponent = pair_of(batch, b)
         if suffices:
             arithmetic = (batch[4], batch[5], gap_exponent)
             pair_results = (results[0][b], results[1][b], results[2][b])
-            value, tangent, exponent = differentiate_pair(table, arithmetic, tangents, allow_empty, pair_results)
+            value, tangent, exponent = differentiate_pair(
+                table, arithmetic, tangents, allow_empty, kept_bytes, pair_results
+            )
             totals[b, 0], totals[b, 1], totals[b, 2] = value, tangent, exponent
         totals[b, 3] = suffices

@@ -11,7 +11,6 @@ from reference import enumerated_score, plain_posterior
 
 from lactoolkit.kernels import smith_waterman_cpu as kernel
 from lactoolkit.kernels import smith_waterman_cpu_general as general
-from lactoolkit.kernels import stripe_passes
 from lactoolkit.kernels.scaled_numbers import MAX_WEIGHT_EXPONENT, temperature_constants
 from lactoolkit.kernels.stripe_layout import CHUNK, LANES
 
@@ -319,13 +318,15 @@ def test_blocks_of_rows_do_not_show():
     assert_close(run_general(arrays, lengths, 1.0), kernel.posterior(*arrays, lengths, 1.0), 1e-12)
 
 
-def test_kept_tapes_give_the_same_bits_as_those_filled_again():
-    # Of two tables with the same cells in the upper left corner, the small one keeps its tapes, the large one cannot.
-    n, m = LANES + 20, 100
-    arrays, lengths = problem(1, n, m)
-    wide = tuple(np.full((1, 20 * n, 10 * m) if k == 0 else (1, 1, 1), -np.inf) for k in range(3))
-    assert wide[0].size * 24 > stripe_passes.KEPT_BYTES
-    wide[0][0, :n, :m] = arrays[0]
-    results = kernel.posterior(wide[0], *arrays[1:], np.array([[20 * n, 10 * m]]), 1.0, threads=1)
-    small = kernel.posterior(*arrays, lengths, 1.0)
-    assert_close([results[0], results[1][:, :n, :m], *results[2:]], small, 1e-12)
+@pytest.mark.parametrize("per_cell", [False, True])
+def test_kept_tapes_give_the_same_bits_as_those_filled_again(per_cell, monkeypatch):
+    arrays, lengths = problem(2, 2 * LANES + 20, 250, per_cell=per_cell)
+    results = []
+    for kept in (2**30, 0):
+        for name in ("KEPT_BYTES", "KEPT_BYTES_PER_CELL", "KEPT_BYTES_ALWAYS"):
+            monkeypatch.setattr(kernel, name, kept)
+        results.append(
+            kernel.posterior(*arrays, lengths, 1.0) + kernel.posterior_jvp(*arrays, lengths, 1.0, False, *arrays)
+        )
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
