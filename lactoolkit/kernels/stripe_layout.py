@@ -4,11 +4,12 @@ Lane l of step d of a stripe is the cell in the stripe's row l and column d - l.
 steps alone, so that a step is one loop without dependences, which compiles to vector instructions. The states of all
 steps lie one after the other on a *tape*, a flat array:
 
-    tape[(d + 2) * SLOTS * PITCH + slot * PITCH + EDGE + l]        d = -2 .. m + LANES, l = -1 .. LANES
+    tape[(d - origin + 2) * SLOTS * PITCH + slot * PITCH + EDGE + l]        l = -1 .. LANES
 
 so that a cell's neighbours lie at distances known at compile time, and loops need no checks for overlap. Lanes -1 and
 LANES hold the neighbouring stripes' adjacent rows. Steps that lie outside the table (two before, two after, and the
-corners of the skewed rectangle) hold forbidden pairs and empty states.
+corners of the skewed rectangle) hold forbidden pairs and empty states. A tape holds one group of chunks of steps, small
+enough for the second-level cache, and two steps before and after it.
 
 Slots on the way forward: similarity, then weight mantissa and exponent; M, X, Y and their exponent. On the way back
 each step is overwritten: weight times M with exponent, the posterior, X, Y and their exponent. The last four slots hold
@@ -28,6 +29,8 @@ PITCH = LANES + 16
 EDGE = 16
 CHUNK = 128
 """Steps that are filled, swept and read out together."""
+GROUP = 2
+"""Chunks that a tape holds, unless it is to be kept."""
 
 WEIGHT, WEIGHT_EXPONENT, MATCH, GAP_A, GAP_B, EXPONENT = (k * PITCH for k in range(6))
 WEIGHT_RATE, MATCH_TANGENT, GAP_A_TANGENT, GAP_B_TANGENT = (k * PITCH for k in range(6, 10))
@@ -54,51 +57,48 @@ def count_chunks(m):
 
 
 @njit(nogil=True, cache=True)
+def count_groups(m, span):
+    """Number of groups of ``span`` chunks of a stripe with m columns."""
+    return (count_chunks(m) + span - 1) // span
+
+
+@njit(nogil=True, cache=True)
 def chunk_steps(chunk, m):
     """First step of a chunk and the one after its last."""
     return chunk * CHUNK, min((chunk + 1) * CHUNK, m + LANES - 1)
 
 
 @njit(nogil=True, cache=True)
-def _clear_step(tape, step, d):
+def clear_steps(tape, step, first):
+    """Empty two steps of a tape, counted from its beginning."""
     empty = exponent_as_float(EMPTY, tape[0])
-    start = (d + 2) * step
-    for k in range(start + EDGE - 1, start + step + EDGE - 1):
-        tape[k] = 0.0
-    for l in range(EDGE - 1, PITCH + EDGE - 1):
-        tape[start + EXPONENT + l] = empty
-        tape[start + WEIGHT_EXPONENT + l] = empty
+    start = first * step + EDGE - 1
+    tape[start : start + 2 * step] = 0.0
+    for offset in (start, start + step):
+        tape[offset + EXPONENT : offset + EXPONENT + PITCH] = empty
 
 
 @njit(nogil=True, cache=True)
-def clear_borders(tape, step, m):
-    """Empty what lies before, after and beside the steps of a table with m columns."""
-    empty = exponent_as_float(EMPTY, tape[0])
-    tape[:EDGE] = 0.0
-    _clear_step(tape, step, -2)
-    _clear_step(tape, step, -1)
-    for d in range(m + LANES - 1, m + LANES + 1):
-        _clear_step(tape, step, d)
-    for d in range(m - 1, m + LANES - 1):
-        start = (d + 2) * step + EDGE - 1
-        for slot in range(0, step, PITCH):
-            tape[start + slot] = 0.0
-        tape[start + EXPONENT] = empty
-    for d in range(LANES):
-        start = (d + 2) * step + EDGE + LANES
-        for slot in range(0, step, PITCH):
-            tape[start + slot] = 0.0
-        tape[start + WEIGHT_EXPONENT] = empty
-        tape[start + EXPONENT] = empty
+def get_steps(tape, step, first, steps):
+    """Copy two steps of a tape, counted from its beginning."""
+    start = first * step + EDGE - 1
+    steps[: 2 * step] = tape[start : start + 2 * step]
 
 
 @njit(nogil=True, cache=True)
-def skew(tape, step, slot, table, scale, lanes, first_row, n, m, start, stop, outside):
+def set_steps(tape, step, first, steps):
+    """Bring back what :func:`get_steps` copied."""
+    start = first * step + EDGE - 1
+    tape[start : start + 2 * step] = steps[: 2 * step]
+
+
+@njit(nogil=True, cache=True)
+def skew(tape, step, origin, slot, table, scale, lanes, first_row, n, m, start, stop, outside):
     """Bring the cells of steps start..stop-1 onto the tape, times ``scale``; ``outside`` where there is none."""
     # Unsigned indices spare the test for negative ones, which costs more than the copy.
     stride = np.uint64(step)
     for l in range(lanes):
-        place = np.uint64((start + 2) * step + slot + EDGE + l)
+        place = np.uint64((start - origin + 2) * step + slot + EDGE + l)
         inside = first_row + l < n
         low = min(max(start, l), stop) if inside else stop
         high = max(min(stop, m + l), low) if inside else stop
@@ -115,39 +115,45 @@ def skew(tape, step, slot, table, scale, lanes, first_row, n, m, start, stop, ou
 
 
 @njit(nogil=True, cache=True)
-def unskew(tape, step, slot, table, sign, first_row, n, m, start, stop):
+def unskew(tape, step, origin, slot, table, sign, first_row, n, m, start, stop):
     """Bring the lanes of steps start..stop-1 back into the table, times ``sign``."""
     stride = np.uint64(step)
     for l in range(min(LANES, n - first_row)):
         low, high = max(start - l, 0), min(stop - l, m)
         if high > low:
             row = table[first_row + l, low:high]
-            place = np.uint64((low + l) * step + slot + l)
+            place = np.uint64((low + l - origin) * step + slot + l)
             for j in range(high - low):
                 row[j] = tape[place] * sign
                 place += stride
 
 
 @njit(nogil=True, cache=True)
-def place_above(tape, step, edge, m, start, stop):
+def place_above(tape, step, origin, edge, m, start, stop):
     """Lane -1: the row above, for the sweep forward over steps start..stop-1."""
-    for j in range(start, min(stop, m)):
-        offset = (j + 1) * step + EDGE - 1
-        tape[offset + MATCH] = edge[j, 0]
-        tape[offset + GAP_A] = edge[j, 1]
-        tape[offset + GAP_B] = edge[j, 2]
-        tape[offset + EXPONENT] = edge[j, 3]
-        if step == TANGENT_STEP:
-            tape[offset + MATCH_TANGENT] = edge[j, 4]
-            tape[offset + GAP_A_TANGENT] = edge[j, 5]
-            tape[offset + GAP_B_TANGENT] = edge[j, 6]
+    empty = exponent_as_float(EMPTY, tape[0])
+    for j in range(start, stop):
+        offset = (j - origin + 1) * step + EDGE - 1
+        if j < m:
+            tape[offset + MATCH] = edge[j, 0]
+            tape[offset + GAP_A] = edge[j, 1]
+            tape[offset + GAP_B] = edge[j, 2]
+            tape[offset + EXPONENT] = edge[j, 3]
+            if step == TANGENT_STEP:
+                tape[offset + MATCH_TANGENT] = edge[j, 4]
+                tape[offset + GAP_A_TANGENT] = edge[j, 5]
+                tape[offset + GAP_B_TANGENT] = edge[j, 6]
+        else:
+            for slot in range(0, step, PITCH):
+                tape[offset + slot] = 0.0
+            tape[offset + EXPONENT] = empty
 
 
 @njit(nogil=True, cache=True)
-def take_last(tape, step, edge, m, start, stop):
+def take_last(tape, step, origin, edge, m, start, stop):
     """The stripe's last row as steps start..stop-1 left it, for the stripe below."""
     for j in range(max(start - (LANES - 1), 0), min(stop - (LANES - 1), m)):
-        offset = (j + LANES + 1) * step + EDGE + LANES - 1
+        offset = (j - origin + LANES + 1) * step + EDGE + LANES - 1
         edge[j, 0] = tape[offset + MATCH]
         edge[j, 1] = tape[offset + GAP_A]
         edge[j, 2] = tape[offset + GAP_B]
@@ -159,24 +165,30 @@ def take_last(tape, step, edge, m, start, stop):
 
 
 @njit(nogil=True, cache=True)
-def place_below(tape, step, edge, m, start, stop):
+def place_below(tape, step, origin, edge, m, start, stop):
     """Lane LANES: the row below, for the sweep back over steps stop-1..start."""
-    for j in range(max(start + 1 - LANES, 0), min(stop + 2 - LANES, m)):
-        offset = (j + LANES + 2) * step + EDGE + LANES
-        tape[offset + WEIGHT] = edge[j, 0]
-        tape[offset + WEIGHT_EXPONENT] = edge[j, 1]
-        tape[offset + GAP_B] = edge[j, 2]
-        tape[offset + EXPONENT] = edge[j, 3]
-        if step == TANGENT_STEP:
-            tape[offset + MATCH_TANGENT] = edge[j, 4]
-            tape[offset + GAP_B_TANGENT] = edge[j, 5]
+    empty = exponent_as_float(EMPTY, tape[0])
+    for j in range(start + 1 - LANES, stop + 2 - LANES):
+        offset = (j - origin + LANES + 2) * step + EDGE + LANES
+        if 0 <= j < m:
+            tape[offset + WEIGHT] = edge[j, 0]
+            tape[offset + WEIGHT_EXPONENT] = edge[j, 1]
+            tape[offset + GAP_B] = edge[j, 2]
+            tape[offset + EXPONENT] = edge[j, 3]
+            if step == TANGENT_STEP:
+                tape[offset + MATCH_TANGENT] = edge[j, 4]
+                tape[offset + GAP_B_TANGENT] = edge[j, 5]
+        else:
+            for slot in range(0, step, PITCH):
+                tape[offset + slot] = 0.0
+            tape[offset + EXPONENT] = empty
 
 
 @njit(nogil=True, cache=True)
-def take_first(tape, step, edge, m, start, stop):
+def take_first(tape, step, origin, edge, m, start, stop):
     """The stripe's first row as the sweep back over steps stop-1..start left it, for the stripe above."""
     for j in range(start, min(stop, m)):
-        offset = (j + 2) * step + EDGE
+        offset = (j - origin + 2) * step + EDGE
         edge[j, 0] = tape[offset + WEIGHT]
         edge[j, 1] = tape[offset + WEIGHT_EXPONENT]
         edge[j, 2] = tape[offset + GAP_B]

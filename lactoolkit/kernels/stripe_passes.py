@@ -1,8 +1,8 @@
 """Forward and backward passes over the stripes of one pair, and over whole pairs.
 
-A pass visits a stripe chunk by chunk, so that stripes can follow each other as a wavefront of threads. The forward pass
-keeps only the last row of each stripe; the backward pass fills a stripe's tape again before it sweeps it back. Small
-tables keep their tapes and are spared that.
+A pass visits a stripe in groups of chunks, so that stripes can follow each other as a wavefront of threads. The forward
+pass keeps the last row of each stripe and two steps of each group; the backward pass fills a group's tape again before
+it sweeps it back. Small tables keep their tapes and are spared that.
 
 ``table`` stands for (similarity, gap_open, gap_extend, n, m, b) of pair b of a batch, ``arithmetic`` for the constants
 of the temperature, those of its negative, and the exponent that the gap weights share; ``tangents`` is None or the
@@ -15,7 +15,7 @@ from numba import njit
 from lactoolkit.kernels import stripe_layout as layout
 from lactoolkit.kernels.cells import EMPTY, shared_exponent_limit
 from lactoolkit.kernels.scaled_numbers import float_as_exponent, power_of_two, scaled_sum, weight_of
-from lactoolkit.kernels.stripe_layout import CHUNK, EDGE, GAP_STEP, LANES, PITCH, STEP, TANGENT_STEP
+from lactoolkit.kernels.stripe_layout import CHUNK, EDGE, GAP_STEP, GROUP, LANES, PITCH, STEP, TANGENT_STEP
 from lactoolkit.kernels.stripe_sweeps import SUM_EXPONENT, sum_matches, sweep_backward, sweep_forward
 from lactoolkit.kernels.stripe_tangent_sweeps import (
     SUM_TANGENT,
@@ -43,19 +43,19 @@ def shared_gap_exponent(opening, extension, n, m, negated):
 
 
 @njit(nogil=True, cache=True)
-def tape_size(m, tangents):
-    """Length of the tape of a stripe with m columns."""
+def tape_size(m, span, tangents):
+    """Length of the tape of ``span`` chunks of a stripe with m columns."""
     step = STEP if tangents is None else TANGENT_STEP
-    return (m + LANES + 3) * step + 2 * EDGE
+    return (min(span * CHUNK, m + LANES - 1) + 4) * step + 2 * EDGE
 
 
 @njit(nogil=True, cache=True)
-def new_gaps(table, arithmetic, tangents):
-    """Tape of the gap weights: empty for penalties per cell, complete for one pair of penalties."""
+def new_gaps(table, arithmetic, tangents, span):
+    """Tape of the gap weights: not filled for penalties per cell, complete for one pair of penalties."""
     _, opening, extension, _, m, b = table
     _, negated, gap_exponent = arithmetic
     if opening.size > 1:
-        return np.zeros((m + LANES + 3) * GAP_STEP + 2 * EDGE, opening.dtype)
+        return np.zeros((min(span * CHUNK, m + LANES - 1) + 4) * GAP_STEP + 2 * EDGE, opening.dtype)
     gaps = np.zeros(GAP_STEP + 2 * EDGE, opening.dtype)
     gaps[: EDGE + PITCH] = opening[0, 0]
     gaps[EDGE + PITCH : EDGE + 2 * PITCH] = extension[0, 0]
@@ -64,6 +64,12 @@ def new_gaps(table, arithmetic, tangents):
         gaps[EDGE + 3 * PITCH : EDGE + 4 * PITCH] = tangents[2][b, 0, 0] * negated[4]
     _weigh_gaps(gaps, negated, gap_exponent, 0, 0, 1)
     return gaps
+
+
+@njit(nogil=True, cache=True)
+def new_checkpoints(stripes, groups, tangents, like):
+    """The two steps before each group of each stripe."""
+    return np.empty((stripes, groups, 2 * (STEP if tangents is None else TANGENT_STEP)), like.dtype)
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
@@ -77,52 +83,57 @@ def _weigh_gaps(gaps, negated, gap_exponent, gap_step, start, stop):
 
 
 @njit(nogil=True, cache=True)
-def forward_stripe(table, arithmetic, tangents, stripe, chunks, tape, gaps, edges, totals, again):
-    """Forward pass over chunks ``chunks[0]`` .. ``chunks[1] - 1`` of a stripe.
+def forward_group(table, arithmetic, tangents, stripe, group, span, tape, gaps, edges, checkpoints, totals, again):
+    """Forward pass over a group of ``span`` chunks of a stripe, after the group before it on the same tape.
 
     ``edges[k]`` is the row before stripe k, (M, 4 or 7); the one after this stripe is filled. ``totals`` (stripes,
-    chunks, 3) receives the sum of M over each chunk: value, exponent, tangent. The second time (``again``) only the
-    tape is filled.
+    chunks, 3) receives the sum of M over each chunk: value, exponent, tangent. The second time (``again``) the group
+    starts from ``checkpoints``, and only the tape is filled.
     """
     similarity, opening, extension, n, m, b = table
     constants, negated, gap_exponent = arithmetic
     step = STEP if tangents is None else TANGENT_STEP
     first = stripe * LANES
+    origin = group * span * CHUNK
     gap_step = GAP_STEP if opening.size > 1 else 0
     sums = np.empty(3 * PITCH, similarity.dtype)
     one = constants[0] / constants[0]
-    if chunks[0] == 0:
-        layout.clear_borders(tape, step, m)
-    for chunk in range(chunks[0], chunks[1]):
+    if group == 0:
+        layout.clear_steps(tape, step, 0)
+    elif again:
+        layout.set_steps(tape, step, 0, checkpoints[stripe, group])
+    else:
+        layout.get_steps(tape, step, span * CHUNK, checkpoints[stripe, group])
+        layout.set_steps(tape, step, 0, checkpoints[stripe, group])
+    for chunk in range(group * span, min((group + 1) * span, layout.count_chunks(m))):
         start, stop = layout.chunk_steps(chunk, m)
-        layout.skew(tape, step, layout.WEIGHT, similarity, one, LANES, first, n, m, start, stop, -one * np.inf)
+        place = (first, n, m, start, stop)
+        layout.skew(tape, step, origin, layout.WEIGHT, similarity, one, LANES, *place, -one * np.inf)
         if gap_step > 0:
             # One step more: the way back looks at the penalties of the step after the last.
-            end = stop + 1
-            layout.skew(gaps, GAP_STEP, 0, opening, one, LANES + 1, first, n, m, start, end, one * np.inf)
-            layout.skew(gaps, GAP_STEP, PITCH, extension, one, LANES + 1, first, n, m, start, end, one * np.inf)
-            _weigh_gaps(gaps, negated, gap_exponent, gap_step, start, end)
-        layout.place_above(tape, step, edges[stripe], m, start, stop)
+            place = (first, n, m, start, stop + 1)
+            layout.skew(gaps, GAP_STEP, origin, 0, opening, one, LANES + 1, *place, one * np.inf)
+            layout.skew(gaps, GAP_STEP, origin, PITCH, extension, one, LANES + 1, *place, one * np.inf)
+            _weigh_gaps(gaps, negated, gap_exponent, gap_step, start - origin, stop + 1 - origin)
+        layout.place_above(tape, step, origin, edges[stripe], m, start, stop)
         if tangents is None:
-            sweep_forward(tape, gaps, gap_step, gap_exponent, constants, start, stop)
+            sweep_forward(tape, gaps, gap_step, gap_exponent, constants, start - origin, stop - origin)
             if not again:
-                sum_matches(tape, sums, start, stop)
+                sum_matches(tape, sums, start - origin, stop - origin)
         else:
-            rate = constants[4]
-            layout.skew(tape, step, layout.WEIGHT_RATE, tangents[0][b], rate, LANES, first, n, m, start, stop, 0 * one)
+            place = (first, n, m, start, stop)
+            layout.skew(tape, step, origin, layout.WEIGHT_RATE, tangents[0][b], constants[4], LANES, *place, 0 * one)
             if gap_step > 0:
-                end = stop + 1
+                place = (first, n, m, start, stop + 1)
                 for k in range(2):
-                    layout.skew(
-                        gaps, GAP_STEP, (2 + k) * PITCH, tangents[1 + k][b], -rate, LANES + 1, first, n, m,
-                        start, end, 0 * one,
-                    )  # fmt: skip
-            sweep_forward_tangent(tape, gaps, gap_step, gap_exponent, constants, start, stop)
+                    slot, rates = (2 + k) * PITCH, tangents[1 + k][b]
+                    layout.skew(gaps, GAP_STEP, origin, slot, rates, -constants[4], LANES + 1, *place, 0 * one)
+            sweep_forward_tangent(tape, gaps, gap_step, gap_exponent, constants, start - origin, stop - origin)
             if not again:
-                sum_matches_tangent(tape, sums, start, stop)
+                sum_matches_tangent(tape, sums, start - origin, stop - origin)
         if again:
             continue
-        layout.take_last(tape, step, edges[stripe + 1], m, start, stop)
+        layout.take_last(tape, step, origin, edges[stripe + 1], m, start, stop)
         value, tangent, exponent = 0.0, 0.0, EMPTY
         for l in range(LANES):
             lane_tangent = 0.0
@@ -151,46 +162,59 @@ def grand_total(totals, allow_empty):
 
 
 @njit(nogil=True, cache=True)
-def backward_stripe(table, arithmetic, tangents, stripe, chunks, tape, gaps, edges, total, results, gap_sums):
-    """Backward pass over chunks ``chunks[1] - 1`` .. ``chunks[0]`` of a stripe whose tape holds the forward states.
+def backward_group(
+    table, arithmetic, tangents, stripe, group, span, tape, gaps, edges, carry, total, results, gap_sums
+):
+    """Backward pass over a group of chunks whose tape holds the forward states, after the group behind it.
 
     ``edges[stripe + 1]`` must hold the first row of the stripe below; ``edges[stripe]`` receives that of this stripe.
-    ``results`` are the derivatives with respect to similarity, opening and extension (with tangents: the derivatives of
-    these); where the penalties are single numbers, ``gap_sums`` (stripes, chunks, 2) receives each chunk's share.
+    ``carry`` holds two steps from one group to the next. ``results`` are the derivatives with respect to similarity,
+    opening and extension (with tangents: the derivatives of these); where the penalties are single numbers,
+    ``gap_sums`` (stripes, chunks, 2) receives each chunk's share.
     """
     _, opening, _, n, m, _ = table
     _, _, gap_exponent = arithmetic
     step = STEP if tangents is None else TANGENT_STEP
     first = stripe * LANES
+    origin = group * span * CHUNK
     gap_step = GAP_STEP if opening.size > 1 else 0
     events_step = 2 * PITCH if gap_step > 0 else 0
     events = np.empty(CHUNK * 2 * PITCH if gap_step > 0 else 2 * PITCH, tape.dtype)
     inverse = tape.dtype.type(1.0 / total[0] if total[0] != 0.0 else 0.0)
     one = tape.dtype.type(1.0)
-    for chunk in range(chunks[1] - 1, chunks[0] - 1, -1):
+    last = min((group + 1) * span, layout.count_chunks(m)) - 1
+    _, end = layout.chunk_steps(last, m)
+    if last == layout.count_chunks(m) - 1:
+        layout.clear_steps(tape, step, end - origin + 2)
+    else:
+        layout.set_steps(tape, step, end - origin + 2, carry)
+    for chunk in range(last, group * span - 1, -1):
         start, stop = layout.chunk_steps(chunk, m)
-        layout.place_below(tape, step, edges[stripe + 1], m, start, stop)
+        layout.place_below(tape, step, origin, edges[stripe + 1], m, start, stop)
         events[:] = 0.0
         if tangents is None:
-            sweep_backward(tape, gaps, gap_step, gap_exponent, events, events_step, inverse, total[2], start, stop)
+            sweep_backward(
+                tape, gaps, gap_step, gap_exponent, events, events_step, inverse, total[2],
+                start - origin, stop - origin,
+            )  # fmt: skip
         else:
             rate = tape.dtype.type(total[1] / total[0] if total[0] != 0.0 else 0.0)
             sweep_backward_tangent(
-                tape, gaps, gap_step, gap_exponent, events, events_step, inverse, total[2], rate, start, stop
-            )
-        layout.take_first(tape, step, edges[stripe], m, start, stop)
-        layout.unskew(tape, step, 2 * step + layout.MATCH + EDGE, results[0], one, first, n, m, start, stop)
+                tape, gaps, gap_step, gap_exponent, events, events_step, inverse, total[2], rate,
+                start - origin, stop - origin,
+            )  # fmt: skip
+        layout.take_first(tape, step, origin, edges[stripe], m, start, stop)
+        layout.unskew(tape, step, origin, 2 * step + layout.MATCH + EDGE, results[0], one, first, n, m, start, stop)
         if gap_step > 0:
             for k in range(2):
-                # events begin at the chunk's first step
-                offset = k * PITCH - start * events_step
-                layout.unskew(events, events_step, offset, results[1 + k], -one, first, n, m, start, stop)
+                layout.unskew(events, events_step, start, k * PITCH, results[1 + k], -one, first, n, m, start, stop)
         else:
             for k in range(2):
                 share = 0.0
                 for l in range(LANES):
                     share -= events[k * PITCH + l]
                 gap_sums[stripe, chunk, k] = share
+    layout.get_steps(tape, step, 2, carry)
 
 
 @njit(nogil=True, cache=True)
@@ -219,12 +243,15 @@ def score_pair(table, arithmetic, tangents, allow_empty):
     if n == 0 or m == 0:
         return grand_total(np.empty((0, 0, 3)), allow_empty)
     stripes, chunks = layout.count_stripes(n), layout.count_chunks(m)
-    tape = np.empty(tape_size(m, tangents), similarity.dtype)
-    gaps = new_gaps(table, arithmetic, tangents)
+    groups = layout.count_groups(m, GROUP)
+    tape = np.empty(tape_size(m, GROUP, tangents), similarity.dtype)
+    gaps = new_gaps(table, arithmetic, tangents, GROUP)
     edges = new_edges(n, m, tangents, similarity)
+    checkpoints = new_checkpoints(stripes, groups, tangents, similarity)
     totals = np.empty((stripes, chunks, 3))
     for s in range(stripes):
-        forward_stripe(table, arithmetic, tangents, s, (0, chunks), tape, gaps, edges, totals, False)
+        for g in range(groups):
+            forward_group(table, arithmetic, tangents, s, g, GROUP, tape, gaps, edges, checkpoints, totals, False)
     return grand_total(totals, allow_empty)
 
 
@@ -238,27 +265,30 @@ def differentiate_pair(table, arithmetic, tangents, allow_empty, kept_bytes, res
     if n == 0 or m == 0:
         return grand_total(np.empty((0, 0, 3)), allow_empty)
     stripes, chunks = layout.count_stripes(n), layout.count_chunks(m)
-    size = tape_size(m, tangents)
-    keep = stripes == 1 or stripes * size * similarity.itemsize <= kept_bytes
-    tapes = np.empty((stripes if keep else 1, size), similarity.dtype)
-    gaps = new_gaps(table, arithmetic, tangents)
+    keep = stripes * tape_size(m, chunks, tangents) * similarity.itemsize <= kept_bytes
+    span = chunks if keep else GROUP
+    groups = layout.count_groups(m, span)
+    tapes = np.empty((stripes if keep else 1, tape_size(m, span, tangents)), similarity.dtype)
+    gaps = new_gaps(table, arithmetic, tangents, span)
     all_gaps = np.empty((stripes if keep and opening.size > 1 else 1, gaps.size), similarity.dtype)
     all_gaps[:] = gaps
     edges = new_edges(n, m, tangents, similarity)
+    checkpoints = new_checkpoints(stripes, groups, tangents, similarity)
     totals = np.empty((stripes, chunks, 3))
     for s in range(stripes):
-        k, g = s % len(tapes), s % len(all_gaps)
-        forward_stripe(table, arithmetic, tangents, s, (0, chunks), tapes[k], all_gaps[g], edges, totals, False)
+        tape, gaps = tapes[s % len(tapes)], all_gaps[s % len(all_gaps)]
+        for g in range(groups):
+            forward_group(table, arithmetic, tangents, s, g, span, tape, gaps, edges, checkpoints, totals, False)
     total = grand_total(totals, allow_empty)
     layout.clear_edge(edges[stripes])
     gap_sums = np.empty((stripes, chunks, 2))
+    carry = np.empty(checkpoints.shape[2], similarity.dtype)
     for s in range(stripes - 1, -1, -1):
-        k, g = s % len(tapes), s % len(all_gaps)
-        if not keep:
-            forward_stripe(table, arithmetic, tangents, s, (0, chunks), tapes[k], all_gaps[g], edges, totals, True)
-        backward_stripe(
-            table, arithmetic, tangents, s, (0, chunks), tapes[k], all_gaps[g], edges, total, results, gap_sums
-        )
+        tape, gaps = tapes[s % len(tapes)], all_gaps[s % len(all_gaps)]
+        for g in range(groups - 1, -1, -1):
+            if not keep:
+                forward_group(table, arithmetic, tangents, s, g, span, tape, gaps, edges, checkpoints, totals, True)
+            backward_group(table, arithmetic, tangents, s, g, span, tape, gaps, edges, carry, total, results, gap_sums)
     if opening.size == 1:
         add_gap_sums(gap_sums, results)
     return total

@@ -1,16 +1,14 @@
 """One table shared by several threads: stripes follow each other as a wavefront."""
 
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lactoolkit.kernels import stripe_layout as layout
 from lactoolkit.kernels import stripe_passes as passes
+from lactoolkit.kernels.stripe_layout import GROUP
 from lactoolkit.kernels.worker_pool import run_in_order
-
-# Chunks that a thread visits before it tells the next stripe: few for an early start, many to outweigh the call.
-GROUP = 4
 
 
 def visit_table(
@@ -35,21 +33,24 @@ def visit_table(
     dtype = batch[0].dtype
     n, m = int(table[3]), int(table[4])
     stripes, chunks = int(layout.count_stripes(n)), int(layout.count_chunks(m))
-    groups = -(-chunks // GROUP)
+    groups = int(layout.count_groups(m, GROUP))
     chunk_totals = np.empty((stripes, chunks, 3))
     gap_sums = np.empty((stripes, chunks, 2))
     edges = passes.new_edges(n, m, tangents, batch[0])
-    constant_gaps = passes.new_gaps(table, arithmetic, tangents)
+    checkpoints = passes.new_checkpoints(stripes, groups, tangents, batch[0])
+    constant_gaps = passes.new_gaps(table, arithmetic, tangents, GROUP)
     workspaces: SimpleQueue = SimpleQueue()
 
-    def workspace() -> tuple[NDArray, NDArray]:
-        if not workspaces.empty():
-            return workspaces.get()
-        gaps = constant_gaps if table[1].size == 1 else np.zeros_like(constant_gaps)
-        return np.empty(passes.tape_size(m, tangents), dtype), gaps
+    def workspace() -> tuple[NDArray, NDArray, NDArray]:
+        try:
+            return workspaces.get_nowait()
+        except Empty:
+            gaps = constant_gaps if table[1].size == 1 else np.zeros_like(constant_gaps)
+            tape = np.empty(passes.tape_size(m, GROUP, tangents), dtype)
+            return tape, gaps, np.empty(checkpoints.shape[2], dtype)
 
-    # A group of chunks needs the same group of the neighbouring stripe and the next one, since the adjacent rows lie
-    # LANES - 1 steps apart. Tokens count the groups that a stripe has finished.
+    # A group needs the same group of the neighbouring stripe and the next one, since the adjacent rows lie LANES - 1
+    # steps apart. Tokens count the groups that a stripe has finished.
     def wait_for(neighbour: int, received: int, finished: int) -> int:
         while neighbour >= 0 and received < min(finished + 2, groups):
             tokens[neighbour].get()
@@ -57,26 +58,28 @@ def visit_table(
         return received
 
     def forward(stripe: int) -> None:
-        tape, gaps = space = workspace()
+        tape, gaps, _ = space = workspace()
         received = 0
         for group in range(groups):
             received = wait_for(stripe - 1, received, group)
-            span = (group * GROUP, min((group + 1) * GROUP, chunks))
-            passes.forward_stripe(table, arithmetic, tangents, stripe, span, tape, gaps, edges, chunk_totals, False)
+            passes.forward_group(
+                table, arithmetic, tangents, stripe, group, GROUP, tape, gaps, edges, checkpoints, chunk_totals, False
+            )
             tokens[stripe].put(None)
         workspaces.put(space)
 
     def backward(index: int) -> None:
         stripe = stripes - 1 - index
-        tape, gaps = space = workspace()
-        passes.forward_stripe(table, arithmetic, tangents, stripe, (0, chunks), tape, gaps, edges, chunk_totals, True)
+        tape, gaps, carry = space = workspace()
         received = 0
         for finished in range(groups):
-            received = wait_for(index - 1, received, finished)
             group = groups - 1 - finished
-            span = (group * GROUP, min((group + 1) * GROUP, chunks))
-            passes.backward_stripe(
-                table, arithmetic, tangents, stripe, span, tape, gaps, edges, total, results, gap_sums
+            passes.forward_group(
+                table, arithmetic, tangents, stripe, group, GROUP, tape, gaps, edges, checkpoints, chunk_totals, True
+            )
+            received = wait_for(index - 1, received, finished)
+            passes.backward_group(
+                table, arithmetic, tangents, stripe, group, GROUP, tape, gaps, edges, carry, total, results, gap_sums
             )
             tokens[index].put(None)
         workspaces.put(space)
