@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from lactoolkit.video.decoding import read_frames
 from lactoolkit.video.encoding import VideoWriter
 
 _BATCH = 8
+_PENDING_FRAMES = 8  # drawn and waiting for the encoder
 
 
 def write_side_by_side(alignment: Alignment, path: Path, *, progress: bool = False) -> None:
@@ -50,13 +53,23 @@ def write_side_by_side(alignment: Alignment, path: Path, *, progress: bool = Fal
         closing(_show(alignment.a, size_a, playback.times_a)) as pictures_a,
         closing(_show(alignment.b, size_b, playback.times_b)) as pictures_b,
         VideoWriter(path, playback.frame_rate, layout.width, layout.height, preset="superfast") as writer,
+        ThreadPoolExecutor(1) as encoder,
         tqdm(total=len(playback), desc="side_by_side.mp4", unit="frame", delay=1, disable=not progress) as bar,
     ):
         # Whoever aligned the videos has heard of their damage already.
         warnings.simplefilter("ignore", VideoWarning)
-        for index, (a, b) in enumerate(zip(pictures_a, pictures_b, strict=True)):
-            writer.write(layout.draw(index, a, b))
-            bar.update()
+        # One thread encodes what another has decoded and drawn: each takes about half of the time.
+        pending: deque[Future[None]] = deque()
+        try:
+            for index, (a, b) in enumerate(zip(pictures_a, pictures_b, strict=True)):
+                pending.append(encoder.submit(writer.write, layout.draw(index, a, b)))
+                if len(pending) > _PENDING_FRAMES:
+                    pending.popleft().result()
+                bar.update()
+            for one in pending:
+                one.result()
+        finally:
+            encoder.shutdown(cancel_futures=True)  # after an error or Ctrl-C, what waits is not encoded any more
 
 
 def _headline(alignment: Alignment) -> str:
