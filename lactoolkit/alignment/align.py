@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,9 +13,8 @@ from lactoolkit import __version__
 from lactoolkit.alignment.result import AlignedVideo, Alignment, GapRun, Hit
 from lactoolkit.alignment.significance import chance_probability
 from lactoolkit.alignment.similarity import calibrated_similarity
-from lactoolkit.errors import ParameterError, VideoError
-from lactoolkit.features.embedding import frame_embeddings
-from lactoolkit.features.extraction import VideoFeatures, extract_features
+from lactoolkit.errors import ParameterError
+from lactoolkit.features.video_embeddings import VideoEmbeddings, embed_video
 from lactoolkit.kernels.path_decoding import LocalPath, best_local_path
 from lactoolkit.kernels.smith_waterman_cpu import posterior
 from lactoolkit.video.decoding import VideoInfo, probe
@@ -110,15 +109,14 @@ def align_videos(
     True
     >>> pairs = alignment.to_dataframe()  # hit, frame_a, time_a, frame_b, time_b, similarity, confidence
     """
-    settings = settings or AlignmentSettings()
     a, b = Path(a), Path(b)
     info_a, info_b = probe(a), probe(b)
     rate, note = _common_rate(frame_rate, info_a, info_b, _span(info_a, start_a, end_a), _span(info_b, start_b, end_b))
-    features = []
+    embedded = []
     for source, info, start, end in ((a, info_a, start_a, end_a), (b, info_b, start_b, end_b)):
         native = frame_rate is None and info.frame_rate <= _SAME_RATE * rate
-        features.append(
-            extract_features(
+        embedded.append(
+            embed_video(
                 source,
                 encoder,
                 weights=weights,
@@ -130,37 +128,53 @@ def align_videos(
                 progress=progress,
             )
         )
-    embeddings = [_distinct_embeddings(source, one) for source, one in zip((a, b), features, strict=True)]
-    if len(features[0].frames) * len(features[1].frames) > _MAX_CELLS:
+    if len(embedded[0]) * len(embedded[1]) > _MAX_CELLS:
         raise ParameterError(
-            f"--fps {rate:g} gives {len(features[0].frames)} x {len(features[1].frames)} frames, too many for one "
+            f"--fps {rate:g} gives {len(embedded[0])} x {len(embedded[1])} frames, too many for one "
             "table; analyse fewer frames per second, or a shorter range"
         )
+    alignment = align_embeddings(embedded[0], embedded[1], settings)
+    asked = {"encoder": encoder, "start_a": start_a, "end_a": end_a, "start_b": start_b, "end_b": end_b}
+    return replace(alignment, note=note, settings={**asked, **alignment.settings, "frame_rate": rate})
 
-    similarity = calibrated_similarity(embeddings[0], embeddings[1], settings.margin)
+
+def align_embeddings(a: VideoEmbeddings, b: VideoEmbeddings, settings: AlignmentSettings | None = None) -> Alignment:
+    """Align two videos that are embedded already, by the same encoder and at about the same rate.
+
+    Parameters
+    ----------
+    a, b : VideoEmbeddings
+        The videos, from :func:`lactoolkit.embed_video`.
+    settings : AlignmentSettings, optional
+        Margin, gap penalties and temperature.
+
+    Returns
+    -------
+    Alignment
+
+    Examples
+    --------
+    >>> from lactoolkit import align_embeddings, embed_video
+    >>> a, b = (embed_video(f"data/samples/hammer_{speed}.mp4") for speed in ("slow", "fast"))
+    >>> len(align_embeddings(a, b).hits)
+    1
+    """
+    settings = settings or AlignmentSettings()
+    similarity = calibrated_similarity(a.values, b.values, settings.margin)
     path = best_local_path(similarity, settings.gap_open, settings.gap_extend)
     backwards = best_local_path(np.ascontiguousarray(similarity[:, ::-1]), settings.gap_open, settings.gap_extend)
     rows, columns = path.pairs.T
-    mean_cosine = float(np.einsum("ld,ld->l", embeddings[0][rows], embeddings[1][columns]).mean())
+    mean_cosine = float(np.einsum("ld,ld->l", a.values[rows], b.values[columns]).mean())
     p_value = chance_probability(path.score, backwards.score, mean_cosine)
+    rate = 1 / float(np.median(np.diff(a.times)))
     confidence = _confidence(similarity, path, settings, max(1, round(_TOLERANCE * rate)))
     return Alignment(
-        a=_aligned_video(a, features[0]),
-        b=_aligned_video(b, features[1]),
+        a=_aligned_video(a),
+        b=_aligned_video(b),
         similarity=similarity,
-        hits=(_hit(path, similarity, confidence, p_value, features),),
+        hits=(_hit(path, similarity, confidence, p_value, (a, b)),),
         significant=p_value < _SIGNIFICANT,
-        note=note,
-        settings={
-            "encoder": encoder,
-            "encoder_identity": features[0].encoder,
-            "frame_rate": rate,
-            "start_a": start_a,
-            "end_a": end_a,
-            "start_b": start_b,
-            "end_b": end_b,
-            **asdict(settings),
-        },
+        settings={"encoder_identity": a.encoder, "frame_rate": rate, **asdict(settings)},
         versions=_versions(),
     )
 
@@ -189,23 +203,6 @@ def _common_rate(
     return affordable, f"The videos are long: {affordable:.2f} frames per second of each were analysed."
 
 
-def _distinct_embeddings(path: Path, features: VideoFeatures) -> np.ndarray:
-    """Embeddings of a video that has something to align."""
-    count = len(features.frames)
-    if count < 2:
-        raise VideoError(
-            f"{path}: {count} frame to analyse; an alignment in time needs at least 2 "
-            "(a longer range, or a higher --fps)"
-        )
-    embeddings = frame_embeddings(features.values, features.tap_sizes)
-    if not embeddings.any():
-        raise VideoError(
-            f"{path}: all {count} frames look the same, so nothing can be told apart in time; "
-            "choose a range (--start-a, --end-a, ...) in which something moves"
-        )
-    return embeddings
-
-
 def _confidence(similarity: np.ndarray, path: LocalPath, settings: AlignmentSettings, reach: int) -> np.ndarray:
     """Posterior probability that the true partner lies within ``reach`` frames, mean of both directions, shape (L,)."""
     rows, columns = path.pairs.T
@@ -228,12 +225,16 @@ def _window_sums(match: np.ndarray, rows: np.ndarray, columns: np.ndarray, reach
 
 
 def _hit(
-    path: LocalPath, similarity: np.ndarray, confidence: np.ndarray, p_value: float, features: list[VideoFeatures]
+    path: LocalPath,
+    similarity: np.ndarray,
+    confidence: np.ndarray,
+    p_value: float,
+    videos: tuple[VideoEmbeddings, VideoEmbeddings],
 ) -> Hit:
     rows, columns = path.pairs.T
     gaps = []
     for gap in path.gaps:
-        source = features[gap.axis]
+        source = videos[gap.axis]
         first, last = gap.start, gap.stop - 1
         gaps.append(
             GapRun(
@@ -247,10 +248,10 @@ def _hit(
     return Hit(
         rows=rows,
         columns=columns,
-        frames_a=features[0].frames[rows],
-        frames_b=features[1].frames[columns],
-        times_a=features[0].times[rows],
-        times_b=features[1].times[columns],
+        frames_a=videos[0].frames[rows],
+        frames_b=videos[1].frames[columns],
+        times_a=videos[0].times[rows],
+        times_b=videos[1].times[columns],
         similarity=similarity[rows, columns],
         confidence=confidence,
         score=path.score,
@@ -259,15 +260,15 @@ def _hit(
     )
 
 
-def _aligned_video(path: Path, features: VideoFeatures) -> AlignedVideo:
+def _aligned_video(video: VideoEmbeddings) -> AlignedVideo:
     return AlignedVideo(
-        path=path,
-        sha256=features.sha256,
-        frames=features.frames,
-        times=features.times,
-        frame_rate=features.info.frame_rate,
-        width=features.info.width,
-        height=features.info.height,
+        path=video.path,
+        sha256=video.sha256,
+        frames=video.frames,
+        times=video.times,
+        frame_rate=video.info.frame_rate,
+        width=video.info.width,
+        height=video.info.height,
     )
 
 

@@ -263,7 +263,7 @@ def test_ctrl_c_leaves_nothing_behind(when, tmp_path):
         "def interrupt(*_, **__):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    raise AssertionError('not interrupted')\n"
-        + ("align.extract_features = interrupt\n" if when == "early" else "side_by_side.plan_playback = interrupt\n")
+        + ("align.embed_video = interrupt\n" if when == "early" else "side_by_side.plan_playback = interrupt\n")
         + f"main(['align', {str(clip)!r}, {str(clip)!r}, '-o', {str(tmp_path / 'new' / 'out')!r}], prog_name='lac')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
