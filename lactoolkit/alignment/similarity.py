@@ -38,16 +38,16 @@ def _whiten(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ridge-whitened unit rows of both, in the basis of at most _BASIS_FRAMES frames spread over both."""
     frames = np.concatenate([u, v])
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), _BASIS_FRAMES)).round().astype(int))
-    basis = frames[chosen].astype(np.float64)
-    # The eigenvectors of the small Gram matrix give those of the large covariance matrix.
-    gram = basis @ basis.T
-    energy, left = np.linalg.eigh(gram)
-    keep = energy > 1e-7 * max(energy[-1], _TINY)
+    # The eigenvectors of the small Gram matrix give those of the large covariance matrix; products with the basis stand
+    # for the frames themselves, which are longer.
+    products = frames @ frames[chosen].T
+    energy, left = np.linalg.eigh(products[chosen].astype(np.float64))
+    # Below that lies what float32 products leave of zero.
+    keep = energy > 1e-6 * max(energy[-1], _TINY)
     energy, left = energy[keep], left[:, keep]
-    variance = energy / len(basis)
+    variance = energy / len(chosen)
     ridge = _RIDGE * variance.sum()
-    projection = (basis.T @ left) / np.sqrt(energy) / np.sqrt(variance + ridge)
-    white = frames @ projection.astype(np.float32)
+    white = products @ (left / np.sqrt(energy) / np.sqrt(variance + ridge)).astype(np.float32)
     white /= np.maximum(np.linalg.norm(white, axis=1, keepdims=True), _TINY)
     return white[: len(u)], white[len(u) :]
 
