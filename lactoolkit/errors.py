@@ -26,6 +26,10 @@ class VideoError(LacToolkitError):
     """A video file is missing, unreadable or has nothing to decode."""
 
 
+class ManifestError(LacToolkitError):
+    """A list of videos, a data set's index or a label file is missing, damaged or does not fit its videos."""
+
+
 class EncoderError(LacToolkitError):
     """A frame encoder is unknown or its weights are missing, damaged or of another model."""
 

@@ -21,16 +21,14 @@ from tqdm import tqdm
 
 from lactoolkit.errors import OutputError, ParameterError, VideoError, VideoWarning
 from lactoolkit.features.store_entry import StoreEntry, StoreSettings, read_manifest, remove_leftovers, write_entry
+from lactoolkit.video.folders import find_videos
 
 if TYPE_CHECKING:
     from lactoolkit.models.encoders import FrameEncoder
     from lactoolkit.video.decoding import VideoInfo
 
-__all__ = ["StoreEntry", "StoreFailure", "StoreSummary", "extract_store", "find_videos"]
+__all__ = ["StoreEntry", "StoreFailure", "StoreSummary", "extract_store"]
 
-# Folders are searched for these; files named one by one may be called anything.
-VIDEO_SUFFIXES = frozenset({".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"})
-VIDEO_SUFFIXES |= {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
 _MANIFEST_COLUMNS = ("entry", "source", "sha256", "frame_count", "duration", "frame_rate", "width", "height", "frames")
 
 
@@ -186,41 +184,6 @@ def extract_store(
         skipped=tuple(outcome.entry for outcome in ordered if outcome.entry and not outcome.made),
         failed=tuple(StoreFailure(outcome.source, outcome.error) for outcome in ordered if not outcome.entry),
     )
-
-
-def find_videos(inputs: Iterable[str | Path]) -> list[Path]:
-    """List the videos named by files and folders, each once, folders searched at any depth in order of name.
-
-    Parameters
-    ----------
-    inputs : iterable of str or Path
-        Files, taken as they are, and folders.
-
-    Returns
-    -------
-    list of Path
-        The videos; those in a folder are recognised by the ending of their names.
-
-    Raises
-    ------
-    VideoError
-        Nothing was named, or a folder holds no video.
-    """
-    found: dict[Path, Path] = {}
-    for path in map(Path, inputs):
-        videos = _videos_in(path) if path.is_dir() else [path]
-        if not videos:
-            raise VideoError(f"{path}: no videos in this folder; their names should end with .mp4, .mov, .mkv, ...")
-        for video in videos:
-            found.setdefault(video.resolve(), video)
-    if not found:
-        raise VideoError("no video to extract; name a video file or a folder of videos")
-    return list(found.values())
-
-
-def _videos_in(folder: Path) -> list[Path]:
-    files = (file for file in folder.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
-    return sorted(file for file in files if not file.name.startswith("."))
 
 
 def _settings(

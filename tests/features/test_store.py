@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 from videos import picture_numbers, render_audio, render_video, truncate
 
-from lactoolkit.errors import EncoderError, OutputError, ParameterError, VideoError, VideoWarning
+from lactoolkit.errors import EncoderError, OutputError, ParameterError, VideoWarning
 from lactoolkit.features import store_entry
 from lactoolkit.features.npy_file import NpyAppender
-from lactoolkit.features.store import extract_store, find_videos
+from lactoolkit.features.store import extract_store
 from lactoolkit.models.encoders import load_encoder
 from lactoolkit.video.decoding import read_frames
 from lactoolkit.video.digest import file_sha256
@@ -218,19 +218,6 @@ def test_skipping_needs_no_torch(tmp_path, clip):
     )
     command = [sys.executable, "-c", code, str(clip[0]), str(tmp_path / "store")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "1 False\n"
-
-
-def test_find_videos_keeps_order_and_drops_doubles(tmp_path, monkeypatch):
-    for name in ("b.mp4", "a.MOV", "deep/c.mkv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    monkeypatch.chdir(tmp_path)
-    assert [str(path) for path in find_videos(["b.mp4", "."])] == ["b.mp4", "a.MOV", "deep/c.mkv"]
-    with pytest.raises(VideoError, match="no video"):
-        find_videos([])
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(VideoError, match="empty: no videos in this folder"):
-        find_videos(["empty"])
 
 
 def test_a_file_in_the_store_s_place(tmp_path, clip):
