@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from lactoolkit.alignment.result import AlignedVideo
 from lactoolkit.report.playback import Playback
 from lactoolkit.report.text import COLOUR_A, COLOUR_B, printable, shorten
+from lactoolkit.video.pictures import YuvPicture
 from lactoolkit.video.timecode import format_timecode
 
 TALLEST_PANEL = 640
@@ -29,7 +30,8 @@ _TIMELINE = 34
 
 _BACKGROUND = (18, 18, 20)
 _TEXT = (235, 235, 235)
-_FAINT = (150, 150, 155)
+_FAINT = (150, 150, 150)
+_WHITE_LUMA, _BLACK_LUMA, _GREY_CHROMA = 235, 16, 128
 _TRACK = (45, 45, 50)
 _PLAYED = (120, 190, 120)
 _TO_PLAY = (85, 115, 85)
@@ -52,9 +54,9 @@ def picture_sizes(a: AlignedVideo, b: AlignedVideo) -> tuple[tuple[int, int], tu
 
 @dataclass(frozen=True)
 class Picture:
-    """One decoded frame: its pixels (H, W, 3) uint8, native frame number and time in seconds."""
+    """One decoded frame: its pixels, native frame number and time in seconds."""
 
-    pixels: np.ndarray
+    pixels: YuvPicture
     frame: int
     time: float
 
@@ -64,6 +66,8 @@ class FrameLayout:
 
     The panels carry the videos, the lines above them the file names, the lines below them time and frame number; the
     strip at the bottom shows the confidence along the whole hit, with the playhead.
+
+    Pictures stay as decoded, in luma and chroma: converting them to RGB and back would cost as much as encoding them.
 
     Parameters
     ----------
@@ -82,14 +86,17 @@ class FrameLayout:
         self._top = _LINE
         self._bottom = _LINE + sizes[0][0]
         self._panels = [_MARGIN, 2 * _MARGIN + self._panel_widths[0]]
-        # Narrow pictures stand in the middle of their panels.
-        self._lefts = [self._panels[k] + (self._panel_widths[k] - sizes[k][1]) // 2 for k in range(2)]
+        # Narrow pictures stand in the middle of their panels, at even places.
+        self._lefts = [self._panels[k] + (self._panel_widths[k] - sizes[k][1]) // 4 * 2 for k in range(2)]
         self.width = 3 * _MARGIN + sum(self._panel_widths)
         self._strip_top = self._bottom + _LINE + (_LINE if headline else 0)
         self.height = _even(self._strip_top + _LINE + _TIMELINE + _MARGIN)
-        self._template = self._draw_template((a, b), headline)
+        template = self._draw_template((a, b), headline)
+        self._template = YuvPicture.from_rgb(template)
+        template[self._track][self._to_play_mask] = _PLAYED
+        self._played = YuvPicture.from_rgb(template)
 
-    def draw(self, index: int, a: Picture, b: Picture) -> np.ndarray:
+    def draw(self, index: int, a: Picture, b: Picture) -> YuvPicture:
         """Draw frame ``index`` of the playback.
 
         Parameters
@@ -101,26 +108,24 @@ class FrameLayout:
 
         Returns
         -------
-        ndarray, shape (height, width, 3), uint8
-            RGB.
+        YuvPicture
+            Of the layout's height and width.
         """
         canvas = self._template.copy()
         held = (bool(self._playback.held_a[index]), bool(self._playback.held_b[index]))
         for side, picture in enumerate((a, b)):
-            height, width = picture.pixels.shape[:2]
-            left = self._lefts[side]
-            pixels = picture.pixels
+            pixels = picture.pixels.darkened(_HELD_BRIGHTNESS) if held[side] else picture.pixels
+            canvas.paste(pixels, self._top, self._lefts[side])
             if held[side]:
-                pixels = (pixels * np.float32(_HELD_BRIGHTNESS)).astype(np.uint8)
-            canvas[self._top : self._top + height, left : left + width] = pixels
-            if held[side]:
-                self._paste(canvas, self._hold_sign(1 - side), left + width // 2, self._top + height // 2, centred=True)
-            caption = f"{format_timecode(picture.time)}   frame {picture.frame}"
-            self._paste(canvas, self._line(caption, _TEXT), self._panels[side], self._bottom)
+                sign = self._hold_sign(1 - side)
+                height, width = pixels.y.shape
+                sign_top = self._top + max(height - sign.y.shape[0], 0) // 4 * 2
+                canvas.paste(sign, sign_top, self._lefts[side] + max(width - sign.y.shape[1], 0) // 4 * 2)
+            self._write(canvas, f"{format_timecode(picture.time)}   frame {picture.frame}", self._bottom, side)
         self._draw_strip(canvas, index)
         return canvas
 
-    def _draw_strip(self, canvas: np.ndarray, index: int) -> None:
+    def _draw_strip(self, canvas: YuvPicture, index: int) -> None:
         confidence = self._playback.confidence[index]
         if np.isfinite(confidence):
             caption = f"confidence {confidence:.2f}"
@@ -128,19 +133,37 @@ class FrameLayout:
             caption = "no counterpart"
         else:
             caption = "not aligned"
-        self._paste(canvas, self._line(caption, _TEXT), _MARGIN, self._strip_top)
+        self._write(canvas, caption, self._strip_top, 0)
         played, total = index / self._playback.frame_rate, (len(self._playback) - 1) / self._playback.frame_rate
-        clock = self._line(f"{format_timecode(played)} / {format_timecode(total)}", _FAINT)
-        self._paste(canvas, clock, self.width - _MARGIN - clock.shape[1], self._strip_top)
-        track = slice(self._strip_top + _LINE, self._strip_top + _LINE + _TIMELINE)
+        clock = _typeset(f"{format_timecode(played)} / {format_timecode(total)}", _FAINT[0])
+        left = self.width - _MARGIN - clock.shape[1]
+        canvas.y[self._strip_top : self._strip_top + clock.shape[0], left : left + clock.shape[1]] = clock
+        rows = self._track[0]
+        half_rows = slice(rows.start // 2, rows.stop // 2)
         head = _MARGIN + int(index * (self._track_width - 1) / max(len(self._playback) - 1, 1))
-        part = canvas[track, _MARGIN : head + 1]
-        part[self._to_play_mask[:, : head + 1 - _MARGIN]] = _PLAYED
-        canvas[track, max(head - 1, 0) : head + 2] = (255, 255, 255)
+        canvas.y[rows, _MARGIN : head + 1] = self._played.y[rows, _MARGIN : head + 1]
+        half_head = head // 2
+        for target, source in ((canvas.u, self._played.u), (canvas.v, self._played.v)):
+            target[half_rows, _MARGIN // 2 : half_head] = source[half_rows, _MARGIN // 2 : half_head]
+            target[half_rows, half_head - 1 : half_head + 2] = _GREY_CHROMA
+        canvas.y[rows, head - 1 : head + 2] = _WHITE_LUMA
+
+    def _write(self, canvas: YuvPicture, caption: str, top: int, side: int) -> None:
+        """Write a caption at the left of a panel; it changes the luma alone, for text and ground are both grey."""
+        text = _typeset(caption, _TEXT[0])
+        left = self._panels[side]
+        part = canvas.y[top : top + text.shape[0], left : left + min(text.shape[1], self._panel_widths[side])]
+        part[:] = text[:, : part.shape[1]]
 
     @property
     def _track_width(self) -> int:
         return self.width - 2 * _MARGIN
+
+    @property
+    def _track(self) -> tuple[slice, slice]:
+        """Rows and columns of the timeline."""
+        top = self._strip_top + _LINE
+        return slice(top, top + _TIMELINE), slice(_MARGIN, self.width - _MARGIN)
 
     @cached_property
     def _track_frames(self) -> np.ndarray:
@@ -170,7 +193,7 @@ class FrameLayout:
         if headline:
             text = self._line(headline, (255, 205, 90))
             self._paste(canvas, text, _MARGIN, self._strip_top - _LINE)
-        track = canvas[self._strip_top + _LINE : self._strip_top + _LINE + _TIMELINE, _MARGIN : self.width - _MARGIN]
+        track = canvas[self._track]
         track[:] = _TRACK
         track[self._to_play_mask] = _TO_PLAY
         # The colour of the video that moves on alone.
@@ -178,34 +201,38 @@ class FrameLayout:
             track[_TIMELINE // 2 - 3 : _TIMELINE // 2 + 3, held[self._track_frames]] = colour
         return canvas
 
-    def _hold_sign(self, moving: int) -> np.ndarray:
+    @staticmethod
+    @cache
+    def _hold_sign(moving: int) -> YuvPicture:
         """Two bars, as on a pause button, and which video goes on."""
-        if moving not in self._signs:
-            text = self._line(f"waits: only {'AB'[moving]} shows this", _TEXT, background=(0, 0, 0))
-            sign = np.zeros((text.shape[0] + 34, text.shape[1] + 16, 3), dtype=np.uint8)
-            middle = sign.shape[1] // 2
-            sign[6:32, middle - 11 : middle - 3] = _TEXT
-            sign[6:32, middle + 3 : middle + 11] = _TEXT
-            sign[34:, 8 : 8 + text.shape[1]] = text
-            self._signs[moving] = sign
-        return self._signs[moving]
-
-    @cached_property
-    def _signs(self) -> dict[int, np.ndarray]:
-        return {}
+        text = FrameLayout._line(f"waits: only {'AB'[moving]} shows this", _TEXT, background=(0, 0, 0))
+        sign = np.zeros((text.shape[0] + 34, _even(text.shape[1] + 16), 3), dtype=np.uint8)
+        middle = sign.shape[1] // 2
+        sign[6:32, middle - 11 : middle - 3] = _TEXT
+        sign[6:32, middle + 3 : middle + 11] = _TEXT
+        sign[34:, 8 : 8 + text.shape[1]] = text
+        return YuvPicture.from_rgb(sign)
 
     @staticmethod
     def _line(text: str, colour: tuple[int, int, int], background: tuple[int, int, int] = _BACKGROUND) -> np.ndarray:
         return _draw_line(text, printable("")[1], colour, background)
 
     @staticmethod
-    def _paste(canvas: np.ndarray, image: np.ndarray, left: int, top: int, *, centred: bool = False) -> None:
+    def _paste(canvas: np.ndarray, image: np.ndarray, left: int, top: int) -> None:
         """Put an image onto the canvas, cut off where it does not fit."""
-        if centred:
-            left, top = left - image.shape[1] // 2, top - image.shape[0] // 2
-        left, top = max(left, 0), max(top, 0)
         part = canvas[top : top + image.shape[0], left : left + image.shape[1]]
         part[:] = image[: part.shape[0], : part.shape[1]]
+
+
+def _typeset(text: str, brightness: int) -> np.ndarray:
+    """Luma of a line of plain text on the background: letters are drawn once and set one after the other."""
+    return np.concatenate([_letter(character, brightness) for character in text], axis=1)
+
+
+@cache
+def _letter(character: str, brightness: int) -> np.ndarray:
+    image = _draw_line(character, printable("")[1], (brightness,) * 3, _BACKGROUND)[..., 1]
+    return (_BLACK_LUMA + image.astype(np.float32) * (_WHITE_LUMA - _BLACK_LUMA) / 255).round().astype(np.uint8)
 
 
 def _draw_line(text: str, font: Path, colour: tuple[int, int, int], background: tuple[int, int, int]) -> np.ndarray:

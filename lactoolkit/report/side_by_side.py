@@ -16,10 +16,10 @@ from lactoolkit.alignment.result import AlignedVideo, Alignment
 from lactoolkit.errors import VideoError, VideoWarning
 from lactoolkit.report.frame_layout import FrameLayout, Picture, picture_sizes
 from lactoolkit.report.playback import plan_playback
-from lactoolkit.video.decoding import read_frames
+from lactoolkit.video.decoding import paint_frames
 from lactoolkit.video.encoding import VideoWriter
+from lactoolkit.video.pictures import YuvPainter
 
-_BATCH = 8
 _PENDING_FRAMES = 8  # drawn and waiting for the encoder
 
 
@@ -62,7 +62,7 @@ def write_side_by_side(alignment: Alignment, path: Path, *, progress: bool = Fal
         pending: deque[Future[None]] = deque()
         try:
             for index, (a, b) in enumerate(zip(pictures_a, pictures_b, strict=True)):
-                pending.append(encoder.submit(writer.write, layout.draw(index, a, b)))
+                pending.append(encoder.submit(writer.write_yuv, layout.draw(index, a, b)))
                 if len(pending) > _PENDING_FRAMES:
                     pending.popleft().result()
                 bar.update()
@@ -94,6 +94,12 @@ def _show(video: AlignedVideo, size: tuple[int, int], times: np.ndarray) -> Gene
 def _pictures(video: AlignedVideo, size: tuple[int, int], start: float, end: float) -> Generator[Picture]:
     # One frame more on either side: rounding in start or end may not cost the frame that is wanted.
     frame = 1.5 / video.frame_rate
-    for batch in read_frames(video.path, size=size, start=max(start - frame, 0.0), end=end + frame, batch_size=_BATCH):
-        for number, time, pixels in zip(batch.frames, batch.times, batch.images, strict=True):
-            yield Picture(pixels, int(number), float(time))
+    painted = paint_frames(
+        video.path,
+        lambda _, orientation: YuvPainter(orientation, *size).paint,
+        start=max(start - frame, 0.0),
+        end=end + frame,
+    )
+    with closing(painted):
+        for number, time, pixels in painted:
+            yield Picture(pixels, number, time)

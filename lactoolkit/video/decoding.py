@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, dropwhile, takewhile
 from math import isfinite
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from lactoolkit.errors import ParameterError, VideoError, VideoWarning
+from lactoolkit.video.clock import FrameClock, timed_frames
 from lactoolkit.video.container import PacketDecoder, open_video
 from lactoolkit.video.orientation import Orientation, frame_orientation
-from lactoolkit.video.sampling import TimedFrame, nearest_to_grid
+from lactoolkit.video.pictures import RgbPainter
+from lactoolkit.video.sampling import nearest_to_grid
 from lactoolkit.video.seeking import SeekPoint, find_seek_point
 from lactoolkit.video.timecode import format_timecode, parse_timecode
 
@@ -31,6 +33,8 @@ _HALF_MILLISECOND = 0.0005
 _DEFAULT_RATE = 25.0
 # Containers that do not count their frames round their length, or take it from the sound.
 _ABSENT_SECONDS = 0.5
+
+Painted = TypeVar("Painted")
 
 
 @dataclass(frozen=True)
@@ -167,18 +171,49 @@ def read_frames(
     >>> for batch in read_frames("swing.mp4", size=(224, 224), frame_rate=10):  # doctest: +SKIP
     ...     print(batch.frames, batch.times, batch.images.shape)
     """
-    _check_parameters(size, frame_rate, start, end, batch_size)
-    return _read(Path(path), size, frame_rate, start, end, batch_size)
+    _check_range(frame_rate, start, end)
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise ParameterError(f"size must be (height, width) in pixels, both at least 1, not {size!r}")
+    if batch_size < 1:
+        raise ParameterError(f"batch_size must be at least 1, not {batch_size!r}")
+
+    def painter(info: VideoInfo, orientation: Orientation) -> Callable[[VideoFrame], np.ndarray]:
+        return RgbPainter(orientation, *(size or (info.height, info.width))).paint
+
+    return _batched(paint_frames(path, painter, frame_rate=frame_rate, start=start, end=end), batch_size)
 
 
-def _read(
-    path: Path,
-    size: tuple[int, int] | None,
-    frame_rate: float | None,
-    start: float | None,
-    end: float | None,
-    batch_size: int,
-) -> Generator[FrameBatch, None, None]:
+def paint_frames(
+    path: str | Path,
+    painter: Callable[[VideoInfo, Orientation], Callable[[VideoFrame], Painted]],
+    *,
+    frame_rate: float | None = None,
+    start: float | None = None,
+    end: float | None = None,
+) -> Generator[tuple[int, float, Painted], None, None]:
+    """Decode a video from front to back and turn its frames into pictures of any kind.
+
+    Parameters
+    ----------
+    path : str or Path
+        The video file.
+    painter : callable
+        Called once with what the file says about itself and how its frames become upright; gives the function that is
+        called with every kept frame.
+    frame_rate, start, end : float, optional
+        Which frames to keep; see :func:`read_frames`, as for errors and warnings.
+
+    Yields
+    ------
+    number : int
+        Native frame number.
+    time : float
+        Seconds after the video's first frame.
+    picture
+        What the painter made of the frame.
+    """
+    _check_range(frame_rate, start, end)
+    path = Path(path)
     point = find_seek_point(path, start) if start is not None and start > _SEEK_FROM else None
     with open_video(path) as (container, stream):
         decoder = PacketDecoder(container, stream, key_pts=point.pts if point else None)
@@ -188,8 +223,8 @@ def _read(
         # The stream's time base: frames that leave the decoder last, when it is drained, carry none of their own.
         time_base = stream.time_base or Fraction(1, 1000)
         decoding_order = container.format.name == "avi"
-        clock = _Clock(first, time_base, 1 / info.frame_rate, point, decoding_order=decoding_order)
-        timed = _timed(chain([first], decoded), clock, point.number if point else 0)
+        clock = FrameClock(first, time_base, 1 / info.frame_rate, point, decoding_order=decoding_order)
+        timed = timed_frames(chain([first], decoded), clock, point.number if point else 0)
         chosen = timed
         if frame_rate is not None:
             chosen = nearest_to_grid(timed, frame_rate, clock.time_of_pts(point.previous_pts) if point else None)
@@ -199,17 +234,11 @@ def _read(
         if end is not None:
             until = end - _HALF_MILLISECOND
             chosen = takewhile(lambda item: item.time < until, chosen)
-        painter = _Painter(frame_orientation(first), *(size or (info.height, info.width)))
-        batch: list[tuple[int, float, np.ndarray]] = []
+        paint = painter(info, frame_orientation(first))
         empty = True
         for number, time, frame in chosen:
-            batch.append((number, time, painter.paint(frame)))
+            yield number, time, paint(frame)
             empty = False
-            if len(batch) == batch_size:
-                yield _stack(batch)
-                batch.clear()
-        if batch:
-            yield _stack(batch)
         if empty:
             raise VideoError(
                 f"{path}: no frame between {format_timecode(start or 0)} and "
@@ -222,75 +251,18 @@ def _read(
             _warn_of_damage(path, info, stream, decoder, point, clock)
 
 
-class _Clock:
-    """Seconds after the first frame, strictly increasing even where a file's timestamps are missing or jump back.
-
-    AVI has no presentation times, and those that FFmpeg guesses for it are not even in order; but its frames follow
-    each other at the pace of their decoding times (`decoding_order`).
-    """
-
-    def __init__(
-        self,
-        first: VideoFrame,
-        time_base: Fraction,
-        interval: float,
-        point: SeekPoint | None,
-        *,
-        decoding_order: bool,
-    ):
-        self.last = -interval
-        self.frames = point.number if point else 0
-        self.last_duration = interval
-        self._interval = interval
-        self._decoding_order = decoding_order
-        self._time_base = time_base
-        self._origin = point.first_pts if point else self._timestamp(first)
-        self._offset = 0.0
-
-    def _timestamp(self, frame: VideoFrame) -> int | None:
-        return frame.dts if self._decoding_order else frame.pts
-
-    def time_of_pts(self, pts: int) -> float:
-        if self._origin is None:  # the first frames had no timestamps
-            self._origin = pts
-            self._offset = self.last + self._interval
-        return (pts - self._origin) * self._time_base.numerator / self._time_base.denominator + self._offset
-
-    def time_of(self, frame: VideoFrame) -> float:
-        timestamp = self._timestamp(frame)
-        time = self.last + self._interval if timestamp is None else self.time_of_pts(timestamp)
-        if time <= self.last:
-            # A long way back is a new recording appended to the file; a little is a damaged or doubled timestamp.
-            restarted = self.last - time > 1
-            corrected = self.last + (self._interval if restarted else 0.001)
-            self._offset += corrected - time if restarted else 0.0
-            time = corrected
-        self.last = time
-        self.frames += 1
-        self.last_duration = max(self._interval, float(frame.duration * self._time_base))
-        return time
-
-
-def _timed(frames: Iterator[VideoFrame], clock: _Clock, number: int) -> Iterator[TimedFrame]:
-    for position, frame in enumerate(frames, start=number):
-        yield TimedFrame(position, clock.time_of(frame), frame)
-
-
-class _Painter:
-    """Turns decoded frames of any size and pixel format into upright RGB pictures of one size."""
-
-    def __init__(self, orientation: Orientation, height: int, width: int):
-        self._orientation = orientation
-        self._stored_height, self._stored_width = orientation.displayed_size(height, width)
-        # One for all frames: each keeps the tables of its scaling, which take memory and time to make.
-        self._reformatter = VideoReformatter()
-
-    def paint(self, frame: VideoFrame) -> np.ndarray:
-        # One thread: splitting a picture among several costs more than it saves, 2.6 times as much for 640 x 360.
-        rgb = self._reformatter.reformat(
-            frame, self._stored_width, self._stored_height, "rgb24", interpolation="AREA", threads=1
-        )
-        return self._orientation.apply(rgb.to_ndarray())
+def _batched(
+    painted: Generator[tuple[int, float, np.ndarray], None, None], batch_size: int
+) -> Generator[FrameBatch, None, None]:
+    batch: list[tuple[int, float, np.ndarray]] = []
+    with closing(painted):
+        for item in painted:
+            batch.append(item)
+            if len(batch) == batch_size:
+                yield _stack(batch)
+                batch.clear()
+    if batch:
+        yield _stack(batch)
 
 
 def _stack(batch: list[tuple[int, float, np.ndarray]]) -> FrameBatch:
@@ -343,7 +315,7 @@ def _first_frame(path: Path, decoder: PacketDecoder, decoded: Iterator[VideoFram
 
 
 def _warn_of_damage(
-    path: Path, info: VideoInfo, stream: VideoStream, decoder: PacketDecoder, point: SeekPoint | None, clock: _Clock
+    path: Path, info: VideoInfo, stream: VideoStream, decoder: PacketDecoder, point: SeekPoint | None, clock: FrameClock
 ) -> None:
     packets = point.packets if point else decoder.packets
     missing = stream.frames - packets
@@ -369,16 +341,10 @@ def _warn_of_damage(
     )
 
 
-def _check_parameters(
-    size: tuple[int, int] | None, frame_rate: float | None, start: float | None, end: float | None, batch_size: int
-) -> None:
-    if size is not None and (len(size) != 2 or min(size) < 1):
-        raise ParameterError(f"size must be (height, width) in pixels, both at least 1, not {size!r}")
+def _check_range(frame_rate: float | None, start: float | None, end: float | None) -> None:
     if frame_rate is not None and not (isfinite(frame_rate) and frame_rate > 0):
         raise ParameterError(f"frame_rate must be a positive number of frames per second, not {frame_rate!r}")
     if start is not None and not (isfinite(start) and start >= 0):
         raise ParameterError(f"start must be a time in seconds, 0 or later, not {start!r}")
     if end is not None and not end > (start or 0):
         raise ParameterError(f"end must be a time in seconds after start ({start or 0:g}), not {end!r}")
-    if batch_size < 1:
-        raise ParameterError(f"batch_size must be at least 1, not {batch_size!r}")

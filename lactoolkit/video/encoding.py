@@ -17,6 +17,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 
 from lactoolkit.errors import MissingDependencyError, OutputError, ParameterError
+from lactoolkit.video.pictures import YuvPicture, rgb_to_yuv_frame
 
 # Fine enough for every usual frame rate (24, 25, 30, 50, 60 and their 1000/1001 relatives) to fall on whole ticks or
 # within 6 microseconds of one.
@@ -125,15 +126,22 @@ class VideoWriter:
             raise ParameterError(
                 f"image must be uint8 of shape {self._shape}, not {image.dtype} of shape {image.shape}"
             )
+        self._encode(rgb_to_yuv_frame(image[: self._stream.height, : self._stream.width]), time)
+
+    def write_yuv(self, picture: YuvPicture, time: float | None = None) -> None:
+        """Append one picture that is in the video's own format already; see :meth:`write`."""
+        if picture.y.shape != (self._stream.height, self._stream.width):
+            raise ParameterError(
+                f"picture must have the size {(self._stream.height, self._stream.width)}, not {picture.y.shape}"
+            )
+        self._encode(picture.to_frame(), time)
+
+    def _encode(self, frame: VideoFrame, time: float | None) -> None:
         if time is None:
             time = self._last_time + self._interval
         if time <= self._last_time:
             raise ParameterError(f"time must be later than the last frame's {self._last_time:g} s, not {time:g} s")
         self._last_time = time
-        picture = np.ascontiguousarray(image[: self._stream.height, : self._stream.width])
-        frame = VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-            format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", threads=1
-        )
         frame.time_base = _TIME_BASE
         frame.pts = round(time / _TIME_BASE)
         self._mux(frame)

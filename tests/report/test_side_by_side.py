@@ -26,8 +26,8 @@ def panels(images, alignment):
     panel_a = max(width_a, frame_layout._NARROWEST_PANEL)
     panel_b = max(width_b, frame_layout._NARROWEST_PANEL)
     margin, top = frame_layout._MARGIN, frame_layout._LINE
-    left_a = margin + (panel_a - width_a) // 2
-    left_b = 2 * margin + panel_a + (panel_b - width_b) // 2
+    left_a = margin + (panel_a - width_a) // 4 * 2
+    left_b = 2 * margin + panel_a + (panel_b - width_b) // 4 * 2
     return (
         images[:, top : top + height, left_a : left_a + width_a],
         images[:, top : top + height, left_b : left_b + width_b],
@@ -134,9 +134,9 @@ def test_every_kind_of_result_plays(kind, clips, tmp_path):
 
 def test_non_ascii_names_are_drawn_and_long_ones_shortened(clips, tmp_path):
     alignment = make_alignment(*clips, range(3), range(3))
-    plain = frame_layout.FrameLayout(*clips, plan_playback(alignment))._template
+    plain = frame_layout.FrameLayout(*clips, plan_playback(alignment))._template.y
     named = dataclasses.replace(clips[0], path=tmp_path / ("Öäß Привет Ωμέγα " + "long " * 60 + "end.mp4"))
-    drawn = frame_layout.FrameLayout(named, clips[1], plan_playback(alignment))._template
+    drawn = frame_layout.FrameLayout(named, clips[1], plan_playback(alignment))._template.y
     assert drawn.shape == plain.shape
     assert (drawn[: frame_layout._LINE] != plain[: frame_layout._LINE]).any()
     # B's half of the line is untouched by A's long name.
