@@ -15,7 +15,6 @@ from lactoolkit.models.checkpoints import read_state_dict
 from lactoolkit.models.efficientnet_lite import EfficientNetLite0
 from lactoolkit.models.registry import (
     INPUT_SIZE,
-    POOL_SIZE,
     EncoderInfo,
     EncoderSpec,
     available_encoders,
@@ -27,14 +26,18 @@ from lactoolkit.models.resnet import ResNet50
 
 __all__ = ["EncoderInfo", "FrameEncoder", "available_encoders", "encoder_identity", "load_encoder"]
 
-_NETWORKS: dict[str, Callable[[], EfficientNetLite0 | ResNet50]] = {"lite0": EfficientNetLite0, "resnet50": ResNet50}
+_NETWORKS: dict[str, Callable[[], EfficientNetLite0 | ResNet50]] = {
+    "lite0": EfficientNetLite0,
+    "lite0-fine": EfficientNetLite0,
+    "resnet50": ResNet50,
+}
 
 
 class FrameEncoder(nn.Module):
     """A pretrained network that turns frames into pooled feature maps ("taps").
 
-    Each tap is average-pooled to 3 x 3 cells (cells of neighbouring bins share a row or column, as in
-    ``torch.nn.functional.adaptive_avg_pool2d``) and flattened, channel by channel.
+    Each tap is average-pooled to the cells its spec names, most often 3 x 3 (neighbouring cells may share a row or
+    column, as in ``torch.nn.functional.adaptive_avg_pool2d``) and flattened, channel by channel.
 
     Parameters
     ----------
@@ -71,6 +74,7 @@ class FrameEncoder(nn.Module):
         self.identity = identity
         self.input_size = INPUT_SIZE
         self.tap_sizes = spec.tap_sizes
+        self._pool_sizes = spec.pool_sizes
         self.batch_size = 8 if device.type == "cpu" else 64
         self._dtype = dtype
         self.network = network.to(device=device, dtype=dtype)
@@ -108,7 +112,11 @@ class FrameEncoder(nn.Module):
         normalised = (images.to(self.mean.device).float() - self.mean) / self.std
         # The picture's own layout is torch's channels_last: permuting its axes moves no data.
         taps = self.network(normalised.to(self._dtype).permute(0, 3, 1, 2))
-        return torch.cat([functional.adaptive_avg_pool2d(tap.float(), POOL_SIZE).flatten(1) for tap in taps], dim=1)
+        pooled = [
+            functional.adaptive_avg_pool2d(tap.float(), cells).flatten(1)
+            for tap, cells in zip(taps, self._pool_sizes, strict=True)
+        ]
+        return torch.cat(pooled, dim=1)
 
 
 def load_encoder(
@@ -118,7 +126,7 @@ def load_encoder(
 
     Parameters
     ----------
-    name : {"lite0", "resnet50"}
+    name : {"lite0", "lite0-fine", "resnet50"}
         Which encoder; :func:`available_encoders` lists them.
     weights : str or Path, optional
         A state_dict file to use instead of the published ImageNet weights, with the network's standard key names.

@@ -12,6 +12,7 @@ from lactoolkit.models.checkpoints import read_state_dict
 from lactoolkit.models.registry import (
     LITE0,
     LITE0_REMEDY,
+    RESNET50,
     RESNET50_FILE,
     RESNET50_REMEDY,
     EncoderSpec,
@@ -41,7 +42,7 @@ def published_weights(spec: EncoderSpec) -> tuple[dict[str, torch.Tensor], str]:
     EncoderError
         They are not here and cannot be fetched, or the file is not the published one.
     """
-    return _lite0_weights() if spec is LITE0 else _resnet50_weights(spec)
+    return _resnet50_weights(spec) if spec is RESNET50 else _lite0_weights()
 
 
 def _lite0_weights() -> tuple[dict[str, torch.Tensor], str]:

