@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -272,6 +273,7 @@ def _aligned_video(video: VideoEmbeddings) -> AlignedVideo:
     )
 
 
+@cache
 def _versions() -> dict[str, str]:
     packages = {name: version(name) for name in ("av", "numba", "numpy", "torch")}
     return {"lactoolkit": __version__, "python": platform.python_version(), **packages}
