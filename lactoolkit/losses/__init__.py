@@ -1,0 +1,1 @@
+"""Losses that train frame embeddings from unlabelled videos, one file for each paper."""

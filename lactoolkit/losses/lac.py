@@ -1,0 +1,299 @@
+"""LAC: local alignment + contrast (Oei et al. 2024)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lactoolkit.errors import ParameterError
+from lactoolkit.losses.frame_loss import FrameLoss, Views, masked_mean
+from lactoolkit.losses.gap_penalties import make_gaps
+from lactoolkit.losses.known_alignment import known_alignment
+from lactoolkit.losses.scl import SCLConfig, gaussian_contrast, gaussian_exponents, within_reach
+from lactoolkit.losses.video_pairs import (
+    other_process_partners,
+    reversed_order,
+    same_process_pairs,
+    shuffled_blocks,
+)
+from lactoolkit.ops import alignment_posterior, soft_smith_waterman
+
+OBJECTIVES = ("score", "fenchel_young", "posterior")
+PAIRS = ("cross", "within")
+# Added to posteriors under a logarithm, so that a pair that nearly no alignment matches still has a gradient.
+_LEAST_POSTERIOR = 1e-4
+
+
+@dataclass(frozen=True)
+class LACConfig:
+    """Settings of :class:`LACLoss`.
+
+    Parameters
+    ----------
+    objective : {"score", "fenchel_young", "posterior"}
+        What the local alignment term asks for.
+    pairs : {"cross", "within"}
+        Align views of different videos of a process, or the two views of each video. Only ``"score"`` can do without
+        known times, that is across videos.
+    gaps : {"scalar", "position", "context"}
+        Parameterisation of the gap penalties.
+    contrastive_weight, alignment_weight : float
+        Weights of the two terms, from 0 up; a term of weight 0 is not computed.
+    temperature : float
+        Of the soft Smith-Waterman.
+    gap_open, gap_extend : float
+        Where the gap penalties start.
+    scale, offset : float
+        Where the similarity ``scale * (cosine - offset)`` starts.
+    scale_limit : float
+        The scale stays below this.
+    score_temperature : float
+        Divides scores per frame before true order and wrong partners compete.
+    shuffles : int
+        Wrong partners with shuffled blocks, for each pair.
+    shuffle_blocks : int
+        Into how many runs of frames they are cut.
+    most_pairs : int
+        Pairs of different videos per batch; more than that are sampled.
+    own_learning_rate : float
+        For gap penalties, scale and offset.
+    embedding_size : int
+        Dimensions of the embeddings; matters for ``gaps="context"`` alone.
+    variance, contrastive_temperature, reach : float
+        Of the contrastive term, see :class:`lactoolkit.losses.scl.SCLConfig`.
+    """
+
+    objective: str = "score"
+    pairs: str = "cross"
+    gaps: str = "scalar"
+    contrastive_weight: float = 1.0
+    alignment_weight: float = 1.0
+    temperature: float = 0.8
+    gap_open: float = 1.0
+    gap_extend: float = 1.0
+    scale: float = 8.0
+    offset: float = 0.4
+    scale_limit: float = 20.0
+    score_temperature: float = 0.1
+    shuffles: int = 2
+    shuffle_blocks: int = 8
+    most_pairs: int = 64
+    own_learning_rate: float = 0.1
+    embedding_size: int = 128
+    variance: float = 10.0
+    contrastive_temperature: float = 0.1
+    reach: float = 3.0
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("objective", self.objective, OBJECTIVES), ("pairs", self.pairs, PAIRS)):
+            if value not in known:
+                raise ParameterError(f"{name} is {value!r}; choose one of {', '.join(known)}")
+        if self.pairs == "cross" and self.objective != "score":
+            raise ParameterError(
+                f'objective {self.objective!r} needs the known times of two views of one video: set pairs to "within", '
+                'or objective to "score"'
+            )
+        for name in ("temperature", "score_temperature", "own_learning_rate", "scale_limit", "scale"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ParameterError(f"{name} is {getattr(self, name)}; it must be finite and above 0")
+        if not self.scale < self.scale_limit:
+            raise ParameterError(f"scale is {self.scale}; it must start below scale_limit, {self.scale_limit}")
+        for name in ("contrastive_weight", "alignment_weight"):
+            if not getattr(self, name) >= 0:
+                raise ParameterError(f"{name} is {getattr(self, name)}; it must be at least 0")
+        if self.contrastive_weight == 0 and self.alignment_weight == 0:
+            raise ParameterError("contrastive_weight and alignment_weight are both 0; leave one above")
+        for name, least in (("shuffles", 0), ("shuffle_blocks", 2), ("most_pairs", 1), ("embedding_size", 1)):
+            if getattr(self, name) < least:
+                raise ParameterError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+
+    @property
+    def contrastive(self) -> SCLConfig:
+        """Settings of the contrastive term."""
+        return SCLConfig(self.variance, self.contrastive_temperature, self.reach)
+
+
+class LACLoss(FrameLoss):
+    r"""Gaussian-weighted contrastive loss plus a local alignment loss on the exact soft Smith-Waterman.
+
+    The contrastive term is :class:`lactoolkit.losses.scl.SCLLoss`. The alignment term works on the similarity
+    :math:`S = a (\cos - c)` with :math:`0 < a <` ``scale_limit`` and :math:`c` learnt: random pairs must be able to
+    score below zero, or the best local alignment is the whole video. V is the soft Smith-Waterman score, which counts
+    the empty alignment of score 0, P its derivative by S, the match posteriors.
+
+    - ``score``: V divided by the length of the shorter sequence competes in a softmax (of temperature
+      ``score_temperature``) against the scores of the same pair with one partner back to front, of ``shuffles`` pairs
+      with one partner shuffled in blocks and, where classes are given, of a pair with a video of another process; the
+      loss is the cross-entropy. Partners are different videos of the process, or the other view (``pairs``).
+    - ``fenchel_young``: V(S) less the score of the known alignment, gaps included, per matched frame. That is minus the
+      temperature times the log-likelihood of the known alignment, with the gradient P less the known matches.
+    - ``posterior``: cross-entropy between the Gaussian target of the known times and P, in both directions.
+
+    Gap penalties stay above 0 by softplus. Deviations from the paper, whose published code minimises -V of the two
+    views alone: its loss has no equilibrium in penalties and similarity, so every objective here has a target or
+    negatives; its similarity 1 / distance is never negative; its penalties are a table tied to one clip length.
+
+    A batch without a pair of different videos of one process leaves the alignment term out (0); a batch of one video is
+    an error with ``pairs="cross"``.
+
+    Parameters
+    ----------
+    config : LACConfig, optional
+        Settings.
+
+    References
+    ----------
+    Oei, Gomaa, Feit, Belo 2024, Self-Supervised Contrastive Learning for Videos using Differentiable Local Alignment;
+    Blondel, Martins, Niculae 2020, Learning with Fenchel-Young losses.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lactoolkit.losses.lac import LACLoss
+    >>> u, v = torch.nn.functional.normalize(torch.randn(2, 3, 20, 8), dim=-1)
+    >>> positions, real = torch.arange(20.0).expand(3, 20), torch.ones(3, 20, dtype=torch.bool)
+    >>> terms = LACLoss()(u, v, positions, positions, real, real)
+    >>> list(terms.parts)
+    ['contrastive', 'alignment']
+    """
+
+    def __init__(self, config: LACConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or LACConfig()
+        self.weights = {"contrastive": config.contrastive_weight, "alignment": config.alignment_weight}
+        self.weights = {name: weight for name, weight in self.weights.items() if weight > 0}
+        if "alignment" in self.weights:
+            share = config.scale / config.scale_limit
+            self.raw_scale = nn.Parameter(torch.tensor(math.log(share / (1 - share))))
+            self.offset = nn.Parameter(torch.tensor(config.offset))
+            self.gaps = make_gaps(config.gaps, config.gap_open, config.gap_extend, config.embedding_size)
+
+    @property
+    def scale(self) -> Tensor:
+        """The similarity's scale a, 0-d."""
+        return self.config.scale_limit * torch.sigmoid(self.raw_scale)
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """One group, of the learning rate ``own_learning_rate`` whatever the encoder's, without weight decay."""
+        groups = super().parameter_groups(learning_rate)
+        return [{**group, "lr": self.config.own_learning_rate} for group in groups]
+
+    def readings(self) -> dict[str, float]:
+        """Scale and offset of the similarity, and the mean gap penalties (those of a frame of zeros, by context)."""
+        if "alignment" not in self.weights:
+            return {}
+        with torch.no_grad():
+            raw = nn.functional.softplus(self.gaps.get_parameter("raw")).flatten(
+                1 if self.config.gaps == "position" else 0
+            )
+            gap_open, gap_extend = raw.mean(1) if raw.dim() == 2 else raw
+            values = {"scale": self.scale, "offset": self.offset, "gap_open": gap_open, "gap_extend": gap_extend}
+            return {name: value.item() for name, value in values.items()}
+
+    def terms(self, views: Views, classes: Tensor | None, generator: torch.Generator | None) -> dict[str, Tensor]:
+        """The parts ``contrastive`` and ``alignment``, as far as their weights are above 0."""
+        parts = {}
+        if "contrastive" in self.weights:
+            parts["contrastive"] = gaussian_contrast(views, self.config.contrastive)
+        if "alignment" in self.weights:
+            objective = {"score": self._score, "fenchel_young": self._fenchel_young, "posterior": self._posterior}
+            parts["alignment"] = objective[self.config.objective](views, classes, generator)
+        return parts
+
+    def _similarity(self, u: Tensor, v: Tensor) -> Tensor:
+        return self.scale.to(u.dtype) * (u @ v.mT - self.offset.to(u.dtype))
+
+    def _score(self, views: Views, classes: Tensor | None, generator: torch.Generator | None) -> Tensor:
+        config, batch = self.config, len(views.u)
+        first: Tensor
+        second: Tensor
+        if config.pairs == "within":
+            first = second = torch.arange(batch, device=views.u.device)
+        elif batch == 1:
+            raise ParameterError(
+                'the batch holds one video, and pairs is "cross": give at least 2 videos a batch, or set pairs to '
+                '"within"'
+            )
+        else:
+            first, second = same_process_pairs(batch, classes, config.most_pairs, views.u.device, generator)
+        u, v = views.u[first], views.v[second]
+        lengths = torch.stack([views.lengths_u[first], views.lengths_v[second]], 1)
+        similarity = self._similarity(u, v)
+        gap_open, gap_extend = self.gaps(u, v, lengths)
+
+        orders = [reversed_order(lengths[:, 1], v.shape[1])]
+        orders += [
+            shuffled_blocks(lengths[:, 1], v.shape[1], config.shuffle_blocks, generator) for _ in range(config.shuffles)
+        ]
+        tables = [similarity, *(_reordered(similarity, order) for order in orders)]
+        all_open, all_extend = [gap_open] * len(tables), [gap_extend] * len(tables)
+        if config.gaps == "context":
+            all_open[1:] = [_reordered(gap_open, order) for order in orders]
+            all_extend[1:] = [_reordered(gap_extend, order) for order in orders]
+        all_lengths = [lengths] * len(tables)
+        usable = lengths.amin(1) > 0
+        competing = [usable] * len(tables)
+        if classes is not None:
+            other, exists = other_process_partners(first, classes, generator)
+            w = views.v[other]
+            lengths_w = torch.stack([lengths[:, 0], views.lengths_v[other]], 1)
+            gaps_w = self.gaps(u, w, lengths_w)
+            tables.append(self._similarity(u, w))
+            all_open.append(gaps_w[0])
+            all_extend.append(gaps_w[1])
+            all_lengths.append(lengths_w)
+            competing.append(exists & (lengths_w.amin(1) > 0))
+
+        if config.gaps != "scalar":
+            gap_open, gap_extend = torch.cat(all_open), torch.cat(all_extend)
+        stacked = torch.cat(all_lengths)
+        scores = soft_smith_waterman(
+            torch.cat(tables), gap_open, gap_extend, config.temperature, lengths=stacked, allow_empty=True
+        )
+        per_frame = scores / stacked.amin(1).clamp(min=1)
+        logits = (per_frame / config.score_temperature).view(len(tables), -1)
+        logits = logits.masked_fill(~torch.stack(competing), -1e30)
+        return masked_mean(-torch.log_softmax(logits, 0)[0], usable)
+
+    def _fenchel_young(self, views: Views, classes: Tensor | None, generator: torch.Generator | None) -> Tensor:
+        lengths = torch.stack([views.lengths_u, views.lengths_v], 1)
+        similarity = self._similarity(views.u, views.v)
+        gap_open, gap_extend = self.gaps(views.u, views.v, lengths)
+        known = known_alignment(views, math.sqrt(self.config.variance))
+        score = soft_smith_waterman(
+            similarity, gap_open, gap_extend, self.config.temperature, lengths=lengths, allow_empty=True
+        )
+        known_score = known.matched * similarity - known.opened * gap_open - known.extended * gap_extend
+        excess = score - known_score.sum((1, 2))
+        return masked_mean(excess / known.matched.sum((1, 2)).clamp(min=1), lengths.amin(1) > 0)
+
+    def _posterior(self, views: Views, classes: Tensor | None, generator: torch.Generator | None) -> Tensor:
+        config = self.config
+        lengths = torch.stack([views.lengths_u, views.lengths_v], 1)
+        gap_open, gap_extend = self.gaps(views.u, views.v, lengths)
+        posterior = alignment_posterior(
+            self._similarity(views.u, views.v),
+            gap_open,
+            gap_extend,
+            config.temperature,
+            lengths=lengths,
+            allow_empty=True,
+        )
+        log_posterior = torch.log(posterior + _LEAST_POSTERIOR)
+        table = views.mask_u.unsqueeze(2) & views.mask_v.unsqueeze(1)
+        exponents = gaussian_exponents(views, config.variance)
+        values, counted = [], []
+        for dim in (2, 1):
+            target = torch.softmax(exponents.masked_fill(~table, -1e30), dim).masked_fill(~table, 0.0)
+            values.append(-(target * log_posterior).sum(dim))
+            counted.append(within_reach(exponents, table, dim, config.reach))
+        return masked_mean(torch.cat(values, 1), torch.cat(counted, 1))
+
+
+def _reordered(table: Tensor, order: Tensor) -> Tensor:
+    """Columns of tables (P, N, M) in another order (P, M)."""
+    return table.gather(2, order.unsqueeze(1).expand_as(table))

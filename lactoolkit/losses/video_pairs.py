@@ -1,0 +1,48 @@
+"""Pairs of different videos, and partners that are wrong on purpose."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def same_process_pairs(
+    batch: int, classes: Tensor | None, most: int, device: torch.device, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Ordered pairs of different videos of one process, at most ``most`` drawn at random: two index tensors (P,)."""
+    first = torch.arange(batch, device=device).repeat_interleave(batch - 1)
+    # Leaving out the diagonal: the k-th partner of video i is k, or k + 1 from i on.
+    rank = torch.arange(batch - 1, device=device).repeat(batch)
+    second = rank + (rank >= first).to(rank.dtype)
+    if classes is not None:
+        classes = classes.to(device)
+        same = classes[first] == classes[second]
+        first, second = first[same], second[same]
+    if len(first) > most:
+        chosen = torch.randperm(len(first), device=device, generator=generator)[:most]
+        first, second = first[chosen], second[chosen]
+    return first, second
+
+
+def other_process_partners(first: Tensor, classes: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """A random video of another process for each video of ``first``: indices (P,), and where there is one (P,) bool."""
+    classes = classes.to(first.device)
+    differs = classes[first].unsqueeze(1) != classes
+    # A weight that never wins against a real one keeps rows without any from being an error.
+    weights = differs.to(torch.float32).clamp(min=1e-20)
+    return torch.multinomial(weights, 1, generator=generator).squeeze(1), differs.any(1)
+
+
+def reversed_order(lengths: Tensor, size: int) -> Tensor:
+    """Frame numbers (P, size) that turn the real frames of each sequence back to front; padding stays behind."""
+    frames = torch.arange(size, device=lengths.device)
+    return torch.where(frames < lengths.unsqueeze(1), lengths.unsqueeze(1) - 1 - frames, frames)
+
+
+def shuffled_blocks(lengths: Tensor, size: int, blocks: int, generator: torch.Generator | None) -> Tensor:
+    """Frame numbers (P, size) that shuffle each sequence's real frames in ``blocks`` runs of about equal length."""
+    frames = torch.arange(size, device=lengths.device)
+    block = (frames * blocks // lengths.clamp(min=1).unsqueeze(1)).clamp(max=blocks - 1)
+    places = torch.rand(len(lengths), blocks, device=lengths.device, generator=generator).argsort(1)
+    padding = (frames >= lengths.unsqueeze(1)) * (blocks * size)
+    return (places.gather(1, block) * size + frames + padding).argsort(1)
