@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ from lactoolkit.video.decoding import FrameBatch, VideoInfo, probe, read_frames
 from lactoolkit.video.digest import file_sha256
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from lactoolkit.models.encoders import FrameEncoder
 
 _BATCH_SIZE = 8  # the encoders' own choice on a CPU; where they run on a GPU, decoding sets the pace
@@ -122,22 +125,14 @@ def extract_features(
     key = entry_key(video=sha256, encoder=identity, frame_rate=frame_rate, start=start, end=end)
     entry = load_entry(key) if cache else None
     if entry is None:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", VideoWarning)
-            frames, times, values = _encode(
-                path, info, lambda: _loaded(encoder, weights, device), frame_rate, start, end, progress
+        with recorded_damage(path) as damage:
+            frames, times, (values,) = encode_frames(
+                path, info, lambda: loaded_encoder(encoder, weights, device), frame_rate, start, end, progress
             )
-        messages = [str(one.message) for one in caught if issubclass(one.category, VideoWarning)]
-        # The same content may be read under another name next time.
-        damage = [message.removeprefix(f"{path}: ") for message in messages]
-        for other in caught:
-            if not issubclass(other.category, VideoWarning):
-                warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
         entry = {"frames": frames, "times": times, "values": values, "damage": np.array(damage, dtype=np.str_)}
         if cache:
             save_entry(key, **entry)
-    for message in entry["damage"]:
-        warnings.warn(f"{path}: {message}", VideoWarning, stacklevel=2)
+    warn_of_damage(path, entry["damage"])
     return VideoFeatures(
         frames=entry["frames"],
         times=entry["times"],
@@ -149,7 +144,29 @@ def extract_features(
     )
 
 
-def _loaded(encoder: str | FrameEncoder, weights: str | Path | None, device: str) -> FrameEncoder:
+@contextmanager
+def recorded_damage(path: Path) -> Iterator[list[str]]:
+    """Collect what is said about damage in a video instead of saying it, so that a cache can keep it."""
+    damage: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", VideoWarning)
+        yield damage
+    for one in caught:
+        if issubclass(one.category, VideoWarning):
+            # The same content may be read under another name next time.
+            damage.append(str(one.message).removeprefix(f"{path}: "))
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+
+
+def warn_of_damage(path: Path, damage: Iterable[str]) -> None:
+    """Say what was recorded, on every use of the cached entry."""
+    for message in damage:
+        warnings.warn(f"{path}: {message}", VideoWarning, stacklevel=3)
+
+
+def loaded_encoder(encoder: str | FrameEncoder, weights: str | Path | None, device: str) -> FrameEncoder:
+    """Load an encoder that is given by name; hand back one that is loaded already."""
     if not isinstance(encoder, str):
         return encoder
     from lactoolkit.models.encoders import load_encoder
@@ -157,7 +174,7 @@ def _loaded(encoder: str | FrameEncoder, weights: str | Path | None, device: str
     return load_encoder(encoder, weights=weights, device=device)
 
 
-def _encode(
+def encode_frames(
     path: Path,
     info: VideoInfo,
     load: Callable[[], FrameEncoder],
@@ -165,18 +182,25 @@ def _encode(
     start: float | None,
     end: float | None,
     progress: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frame numbers, times and rounded taps; the network loads and runs in a second thread while frames are decoded."""
+    variants: Callable[[Tensor, FrameEncoder], Sequence[Tensor]] = lambda images, _: [images],
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Frame numbers, times and, of each variant of the frames, rounded taps (T, sum(tap_sizes)).
 
-    def run(batch: FrameBatch) -> np.ndarray:
+    The network loads and runs in a second thread while frames are decoded, once for all variants; ``variants`` is
+    called there with frames (n, H, W, 3) uint8 in the memory of the CPU.
+    """
+
+    def run(batch: FrameBatch) -> list[np.ndarray]:
         import torch
 
         encoder = loading.result()
         with torch.inference_mode():
-            return _rounded(encoder(torch.from_numpy(batch.images)).cpu().numpy())
+            images = variants(torch.from_numpy(batch.images), encoder)
+            return [_rounded(encoder(variant).cpu().numpy()) for variant in images]
 
-    frames, times, values = [], [], []
-    pending: deque[Future[np.ndarray]] = deque()
+    frames, times = [], []
+    values: list[list[np.ndarray]] = []
+    pending: deque[Future[list[np.ndarray]]] = deque()
     batches = read_frames(path, size=INPUT_SIZE, frame_rate=frame_rate, start=start, end=end, batch_size=_BATCH_SIZE)
     with (
         ThreadPoolExecutor(1) as pool,
@@ -197,13 +221,13 @@ def _encode(
                 pending.append(pool.submit(run, batch))
                 while pending and (pending[0].done() or len(pending) > _PENDING_BATCHES):
                     values.append(pending.popleft().result())
-                    bar.update(len(values[-1]))
+                    bar.update(len(values[-1][0]))
             for one in pending:
                 values.append(one.result())
-                bar.update(len(values[-1]))
+                bar.update(len(values[-1][0]))
         finally:
             pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C, what waits is not computed any more
-    return np.concatenate(frames), np.concatenate(times), np.concatenate(values)
+    return np.concatenate(frames), np.concatenate(times), [np.concatenate(parts) for parts in zip(*values, strict=True)]
 
 
 def _rounded(taps: np.ndarray) -> np.ndarray:
