@@ -11,6 +11,7 @@ from .align import align
 from .doctor import doctor
 from .encoders import encoders
 from .extract import extract
+from .train import train
 from .translation import TranslatingGroup
 
 __all__ = ["main"]
@@ -45,5 +46,5 @@ def main() -> None:
     """
 
 
-for _command in (align, extract, encoders, doctor):
+for _command in (align, train, extract, encoders, doctor):
     main.add_command(_command)

@@ -34,6 +34,14 @@ class EncoderError(LacToolkitError):
     """A frame encoder is unknown or its weights are missing, damaged or of another model."""
 
 
+class CheckpointError(LacToolkitError):
+    """A checkpoint file is missing, damaged, of another program or of a newer version."""
+
+
+class TrainingError(LacToolkitError):
+    """A training run cannot start or go on: too few videos, a loss that is not a number, another run's folder."""
+
+
 class OutputError(LacToolkitError):
     """A result cannot be written: it exists already, the folder is read-only, the disk is full."""
 

@@ -1,4 +1,4 @@
-"""From pooled encoder taps to frame embeddings, without training."""
+"""From pooled encoder taps to frame embeddings without training, and to the inputs of a trained encoder."""
 
 from __future__ import annotations
 
@@ -14,6 +14,52 @@ _MOTION_WEIGHT = 0.5
 _MOTION_REACH = 4  # frames before and after
 _MOTION_SMOOTHING = 1.5  # frames, standard deviation
 _TINY = 1e-9
+
+INPUT_KINDS = ("plain", "centred", "standardised", "motion")
+
+
+def prepare_features(values: np.ndarray, tap_sizes: Sequence[int], kind: str) -> np.ndarray:
+    """Turn the pooled taps of one video into the input of a temporal encoder.
+
+    Parameters
+    ----------
+    values : ndarray, shape (T, sum(tap_sizes)), float
+        Pooled taps of T frames in time order.
+    tap_sizes : sequence of int
+        Length of each tap.
+    kind : {"plain", "centred", "standardised", "motion"}
+        ``plain``: each tap normalised. ``centred``: the video's mean taken off first. ``standardised``: divided by the
+        spread over the video too. ``motion``: standardised with motion beside it, as :func:`frame_embeddings` gives.
+
+    Returns
+    -------
+    ndarray, shape (T, D), float32
+        D is sum(tap_sizes), twice that for ``motion``.
+
+    Raises
+    ------
+    ParameterError
+        If the tap sizes do not add up to the number of columns, or the kind is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> taps = np.random.default_rng(0).normal(size=(5, 6))
+    >>> prepare_features(taps, (4, 2), "centred").shape
+    (5, 6)
+    """
+    if kind == "motion":
+        return frame_embeddings(values, tap_sizes)
+    if kind not in INPUT_KINDS:
+        raise ParameterError(f"features.inputs is {kind!r}; choose one of {', '.join(INPUT_KINDS)}")
+    parts = []
+    for tap in _taps(values, tap_sizes):
+        if kind == "standardised":
+            tap = _standardise(tap)
+        elif kind == "centred":
+            tap = tap - tap.mean(axis=0)
+        parts.append(_unit_rows(tap))
+    return np.concatenate(parts, axis=1)
 
 
 def frame_embeddings(values: np.ndarray, tap_sizes: Sequence[int]) -> np.ndarray:
@@ -48,22 +94,28 @@ def frame_embeddings(values: np.ndarray, tap_sizes: Sequence[int]) -> np.ndarray
     >>> frame_embeddings(taps, (4, 2)).shape
     (5, 12)
     """
+    parts = []
+    for tap in _taps(values, tap_sizes):
+        tap = _standardise(tap)
+        parts += [_unit_rows(tap), _MOTION_WEIGHT * _motion(tap)]
+    return _unit_rows(_smooth(np.concatenate(parts, axis=1), np.array([0.25, 0.5, 0.25], np.float32)))
+
+
+def _taps(values: np.ndarray, tap_sizes: Sequence[int]) -> list[np.ndarray]:
+    """The taps of a video one by one, shapes (T, size)."""
     if values.ndim != 2 or sum(tap_sizes) != values.shape[1]:
         raise ParameterError(
             f"values has shape {values.shape}; expected (T, {sum(tap_sizes)}) for taps {tuple(tap_sizes)}"
         )
-    parts = []
-    start = 0
-    for size in tap_sizes:
-        tap = values[:, start : start + size].astype(np.float32)
-        start += size
-        tap = tap - tap.mean(axis=0)
-        # A video of equal frames leaves only rounding noise, which must not be scaled up to look like content.
-        tap[:, np.abs(tap).max(axis=0) < 1e-5] = 0
-        spread = tap.std(axis=0)
-        tap = tap / np.maximum(spread + _SPREAD_FLOOR * spread.mean(), _TINY)
-        parts += [_unit_rows(tap), _MOTION_WEIGHT * _motion(tap)]
-    return _unit_rows(_smooth(np.concatenate(parts, axis=1), np.array([0.25, 0.5, 0.25], np.float32)))
+    return [tap.astype(np.float32) for tap in np.split(values, np.cumsum(tap_sizes)[:-1], axis=1)]
+
+
+def _standardise(tap: np.ndarray) -> np.ndarray:
+    tap = tap - tap.mean(axis=0)
+    # A video of equal frames leaves only rounding noise, which must not be scaled up to look like content.
+    tap[:, np.abs(tap).max(axis=0) < 1e-5] = 0
+    spread = tap.std(axis=0)
+    return tap / np.maximum(spread + _SPREAD_FLOOR * spread.mean(), _TINY)
 
 
 def _motion(tap: np.ndarray) -> np.ndarray:

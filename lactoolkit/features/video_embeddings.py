@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lactoolkit.errors import VideoError
-from lactoolkit.features.embedding import frame_embeddings
-from lactoolkit.features.extraction import extract_features
-from lactoolkit.video.decoding import VideoInfo
+from lactoolkit.errors import ParameterError, VideoError
+from lactoolkit.features.cache import entry_key, load_entry, save_entry
+from lactoolkit.features.embedding import frame_embeddings, prepare_features
+from lactoolkit.features.extraction import extract_features, recorded_damage, warn_of_damage
+from lactoolkit.models.registry import checkpoint_sha256, is_checkpoint, trained_identity
+from lactoolkit.video.decoding import VideoInfo, probe
+from lactoolkit.video.digest import file_sha256
 
 if TYPE_CHECKING:
     from lactoolkit.models.encoders import FrameEncoder
+    from lactoolkit.models.trained import TrainedEncoder
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class VideoEmbeddings:
 
 def embed_video(
     path: str | Path,
-    encoder: str | FrameEncoder = "lite0",
+    encoder: str | Path | FrameEncoder | TrainedEncoder = "lite0",
     *,
     weights: str | Path | None = None,
     device: str = "auto",
@@ -69,10 +73,12 @@ def embed_video(
     ----------
     path : path
         The video.
-    encoder : str or FrameEncoder
-        Name of a frame encoder, or one that is loaded already (``weights`` and ``device`` then have no effect).
+    encoder : str, Path, FrameEncoder or TrainedEncoder
+        Name of a frame encoder, checkpoint of a training run (``run/best.pt``), or either of them loaded already
+        (``weights`` and ``device`` then have no effect). Load the checkpoint once for many videos:
+        :func:`lactoolkit.load_trained_encoder`.
     weights : path, optional
-        File of other weights.
+        File of other weights for a frame encoder.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ...
     frame_rate : float, optional
@@ -94,6 +100,8 @@ def embed_video(
         If the file is missing or cannot be decoded, has a single frame in the range, or frames that all look the same.
     EncoderError
         If the encoder is unknown or has no weights.
+    CheckpointError
+        If the checkpoint is missing, damaged or something else.
 
     Examples
     --------
@@ -101,35 +109,85 @@ def embed_video(
     (113, 5472)
     """
     path = Path(path)
+    span = {"frame_rate": frame_rate, "start": start, "end": end}
+    trained = _trained_identity(encoder, weights)
+    if trained is None:
+        features = extract_features(
+            path,
+            encoder,  # type: ignore[arg-type]  # not a trained one
+            weights=weights,
+            device=device,
+            cache=cache,
+            progress=progress,
+            **span,
+        )
+        _check_count(path, len(features.frames))
+        values = frame_embeddings(features.values, features.tap_sizes)
+        _check_variety(path, values)
+        return VideoEmbeddings(
+            path, features.sha256, features.frames, features.times, values, features.encoder, features.info
+        )
+    info, sha256 = probe(path), file_sha256(path)
+    key = entry_key(embeddings="trained", video=sha256, encoder=trained, **span)
+    entry = load_entry(key) if cache else None
+    if entry is None:
+        with recorded_damage(path) as damage:
+            entry = _embed_trained(path, encoder, device, span, cache, progress)
+        entry["damage"] = np.array(damage, dtype=np.str_)
+        if cache:
+            save_entry(key, **entry)
+    warn_of_damage(path, entry["damage"])
+    return VideoEmbeddings(path, sha256, entry["frames"], entry["times"], entry["values"], trained, info)
+
+
+def _trained_identity(encoder: object, weights: str | Path | None) -> str | None:
+    """Identity of a trained encoder, without loading it; None for a frame encoder."""
+    if isinstance(encoder, str | Path):
+        if not is_checkpoint(encoder):
+            return None
+        if weights is not None:
+            raise ParameterError(
+                f"weights (--weights {weights}): the checkpoint {encoder} has its own weights; leave them out"
+            )
+        return trained_identity(checkpoint_sha256(encoder))
+    from lactoolkit.models.trained import TrainedEncoder
+
+    return encoder.identity if isinstance(encoder, TrainedEncoder) else None
+
+
+def _embed_trained(
+    path: Path, encoder: object, device: str, span: dict[str, float | None], cache: bool, progress: bool
+) -> dict[str, np.ndarray]:
+    from lactoolkit.models.trained import TrainedEncoder, load_trained_encoder
+
+    if not isinstance(encoder, TrainedEncoder):
+        encoder = load_trained_encoder(encoder, device)  # type: ignore[arg-type]
     features = extract_features(
         path,
-        encoder,
-        weights=weights,
-        device=device,
-        frame_rate=frame_rate,
-        start=start,
-        end=end,
+        encoder.backbone,
+        weights=encoder.weights,
+        device=str(encoder.device),
         cache=cache,
         progress=progress,
+        **span,
     )
-    count = len(features.frames)
+    _check_count(path, len(features.frames))
+    prepared = prepare_features(features.values, features.tap_sizes, encoder.inputs)
+    _check_variety(path, np.ptp(features.values, axis=0))
+    return {"frames": features.frames, "times": features.times, "values": encoder.embed(prepared)}
+
+
+def _check_count(path: Path, count: int) -> None:
     if count < 2:
         raise VideoError(
             f"{path}: {count} frame to analyse; an alignment in time needs at least 2 "
             "(a longer range, or a higher --fps)"
         )
-    values = frame_embeddings(features.values, features.tap_sizes)
-    if not values.any():
+
+
+def _check_variety(path: Path, differences: np.ndarray) -> None:
+    if not differences.any():
         raise VideoError(
-            f"{path}: all {count} frames look the same, so nothing can be told apart in time; "
+            f"{path}: all its frames look the same, so nothing can be told apart in time; "
             "choose a range (--start-a, --end-a, ...) in which something moves"
         )
-    return VideoEmbeddings(
-        path=path,
-        sha256=features.sha256,
-        frames=features.frames,
-        times=features.times,
-        values=values,
-        encoder=features.encoder,
-        info=features.info,
-    )

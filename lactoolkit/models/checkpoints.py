@@ -15,7 +15,7 @@ from lactoolkit.errors import EncoderError
 _NORM_STATISTICS = ("weight", "bias", "running_mean", "running_var")
 _SHOWN_KEYS = 4
 # What torch.load's unpickler raises when it meets the bytes of some other file.
-_NOT_A_STATE_DICT = (
+UNREADABLE = (
     pickle.UnpicklingError,
     struct.error,
     RuntimeError,
@@ -50,7 +50,7 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise EncoderError(f"weights {path}: cannot be read ({error.strerror}); {remedy}") from error
-    except _NOT_A_STATE_DICT as error:
+    except UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise EncoderError(f"weights {path}: not a state_dict, or damaged ({reason}); {remedy}") from error
     if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):

@@ -158,7 +158,7 @@ def load_encoder(
     """
     spec = encoder_spec(name)
     dtype = getattr(torch, resolve_precision(precision))
-    chosen_device = _choose_device(device)
+    chosen_device = choose_device(device)
     identity = encoder_identity(name, weights=weights, precision=precision)
     network = _NETWORKS[name]()
     if weights is None:
@@ -170,7 +170,16 @@ def load_encoder(
     return encoder.eval().requires_grad_(False)
 
 
-def _choose_device(device: str) -> torch.device:
+def choose_device(device: str) -> torch.device:
+    """Turn "auto", "cpu", "cuda", "cuda:1", ... into a device that can be used here.
+
+    Raises
+    ------
+    ParameterError
+        The device is unknown.
+    BackendError
+        It cannot be used.
+    """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

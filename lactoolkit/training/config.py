@@ -1,0 +1,190 @@
+"""The configuration of a training run: one dataclass per section, presets, TOML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from lactoolkit.errors import ParameterError
+from lactoolkit.losses.registry import LOSSES
+from lactoolkit.models.temporal import TemporalEncoderConfig
+from lactoolkit.video.clips import ClipSettings
+from lactoolkit.training.data import DataConfig, FeatureConfig
+from lactoolkit.training.options import (
+    build_options,
+    check_names,
+    options_table,
+    parse_assignment,
+    read_toml,
+    write_toml,
+)
+
+_PRECISIONS = ("auto", "float32", "bfloat16")
+_SELECTIONS = ("alignment", "loss")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long and how fast to learn.
+
+    Parameters
+    ----------
+    steps : int
+        Steps of the optimiser.
+    epochs : int
+        When above 0, as many steps as show every video about this many times; `steps` is then not used.
+    batch : int
+        Videos per step, over all processes.
+    learning_rate, weight_decay : float
+        Of Adam; the loss's own parameters have their own.
+    warm_up : int
+        Steps in which the learning rate rises from 0; it then falls to 0 as a quarter of a cosine wave.
+    clip_norm : float
+        Longest gradient of all parameters together.
+    seed : int
+        Chooses the held-out videos, the initial weights, the batches and everything else drawn by chance.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the encoder; "auto" computes in bfloat16 on CUDA.
+    validate_every : int
+        Steps between validations; each also writes the checkpoints.
+    select : {"alignment", "loss"}
+        What makes a checkpoint the best: the highest alignment score of held-out videos (see
+        :func:`lactoolkit.training.validation.alignment_score`), or the lowest loss on them.
+    """
+
+    steps: int = 250
+    epochs: int = 0
+    batch: int = 6
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-5
+    warm_up: int = 20
+    clip_norm: float = 10.0
+    seed: int = 0
+    precision: str = "auto"
+    validate_every: int = 25
+    select: str = "alignment"
+
+    def __post_init__(self) -> None:
+        for name, lowest in (
+            ("steps", 1),
+            ("epochs", 0),
+            ("batch", 2),
+            ("warm_up", 0),
+            ("validate_every", 1),
+            ("seed", 0),
+        ):
+            if getattr(self, name) < lowest:
+                raise ParameterError(f"training.{name} is {getattr(self, name)}; the least is {lowest}")
+        for name in ("learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise ParameterError(f"training.{name} is {getattr(self, name)}; it must be positive")
+        for name, known in (("precision", _PRECISIONS), ("select", _SELECTIONS)):
+            if getattr(self, name) not in known:
+                raise ParameterError(f"training.{name} is {getattr(self, name)!r}; choose one of {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything about a run but its videos and its folder; sections are tables of the TOML file.
+
+    Parameters
+    ----------
+    data, features, clips, model, training : dataclass
+        The sections.
+    loss_name : str
+        Name of the loss: ``name`` in the section ``loss``.
+    loss : dataclass
+        Configuration of that loss: the other keys of the section.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    clips: ClipSettings = field(default_factory=ClipSettings)
+    model: TemporalEncoderConfig = field(default_factory=TemporalEncoderConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    loss_name: str = "lac"
+    loss: Any = None
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """Sections as plain tables, as the TOML file and checkpoints hold them."""
+        tables = {name: options_table(getattr(self, name)) for name in _SECTIONS}
+        tables["loss"] = {"name": self.loss_name, **options_table(self.loss)}
+        return tables
+
+    def to_toml(self) -> str:
+        """Text of a TOML file that gives this configuration."""
+        return write_toml(self.tables())
+
+
+_SECTIONS = {one.name: one.default_factory for one in fields(RunConfig) if not one.name.startswith("loss")}
+
+# What differs from the defaults. "paper": the published configuration of arXiv 2409.04607.
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "small": {},
+}
+
+
+def make_config(
+    preset: str = "small",
+    file: str | Path | None = None,
+    assignments: Iterable[str] = (),
+    shortcuts: Mapping[tuple[str, str], Any] | None = None,
+) -> RunConfig:
+    """Put a configuration together: the preset, changed by a TOML file, changed by single assignments.
+
+    Parameters
+    ----------
+    preset : str
+        Name in :data:`PRESETS`.
+    file : path, optional
+        TOML file with the sections data, features, clips, model, loss and training.
+    assignments : iterable of str
+        ``section.key=value`` each.
+    shortcuts : mapping, optional
+        Values by (section, key), which win over everything else; None stands for not given.
+
+    Raises
+    ------
+    ParameterError
+        If a name is unknown, with the nearest one, or a value does not fit.
+
+    Examples
+    --------
+    >>> make_config(assignments=["training.steps=100"]).training.steps
+    100
+    """
+    check_names([preset], PRESETS, "preset")
+    tables: dict[str, dict[str, Any]] = {name: dict(table) for name, table in PRESETS[preset].items()}
+    if file is not None:
+        for section, table in read_toml(file).items():
+            if not isinstance(table, dict):
+                raise ParameterError(f"config {file}: {section} stands outside a section; put it below [training], ...")
+            tables.setdefault(section, {}).update(table)
+    for assignment in assignments:
+        section, key, value = parse_assignment(assignment)
+        tables.setdefault(section, {})[key] = value
+    for (section, key), value in (shortcuts or {}).items():
+        if value is not None:
+            tables.setdefault(section, {})[key] = value
+    return config_from_tables(tables)
+
+
+def config_from_tables(tables: Mapping[str, Mapping[str, Any]]) -> RunConfig:
+    """Make a configuration from plain tables.
+
+    Raises
+    ------
+    ParameterError
+        If a name is unknown, with the nearest one, or a value does not fit.
+    """
+    check_names(tables, [*_SECTIONS, "loss"], "")
+    sections: dict[str, Any] = {
+        name: build_options(kind, tables.get(name, {}), name)  # type: ignore[arg-type]  # a class makes its default
+        for name, kind in _SECTIONS.items()
+    }
+    loss = dict(tables.get("loss", {}))
+    name = loss.pop("name", "lac")
+    check_names([name], LOSSES, "loss.name")
+    return RunConfig(**sections, loss_name=name, loss=build_options(LOSSES[name][0], loss, "loss"))

@@ -1,0 +1,148 @@
+"""What a run leaves for the reader while it goes on: a CSV file, TensorBoard events, a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lactoolkit.errors import OutputError
+from lactoolkit.training.validation import Validation
+
+LOG_FILE = "log.csv"
+PLOT_FILE = "progress.png"
+_EVENTS_FOLDER = "tensorboard"
+_SMOOTHING = 20  # steps
+
+
+class RunLog:
+    """Log of a run, one row per step.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    first_step : int
+        Steps that are done; rows of an earlier run after them are dropped.
+    """
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        self._path = folder / LOG_FILE
+        self._plot = folder / PLOT_FILE
+        self._rows = _read_rows(self._path)[:first_step] if first_step else []
+        self._columns: list[str] = list(self._rows[0]) if self._rows else []
+        if self._path.exists():
+            self._write_all()
+        self._events = _event_writer(folder / _EVENTS_FOLDER, first_step)
+
+    def add(self, step: int, values: dict[str, float], score: float | None) -> None:
+        """Append the row of a step, counted from 1; the score where it was validated."""
+        row = {"step": str(step), **{name: f"{value:.7g}" for name, value in values.items()}}
+        row["validation_score"] = "" if score is None else f"{score:.7g}"
+        self._rows.append(row)
+        if not self._columns:
+            self._columns = list(row)
+            self._write_all()
+        else:
+            with _translated(self._path), open(self._path, "a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self._columns).writerow(row)
+        if self._events is not None:
+            for name, value in values.items():
+                self._events.add_scalar(name, value, step)
+            if score is not None:
+                self._events.add_scalar("validation_score", score, step)
+
+    def plot(self, validation: Validation) -> None:
+        """Draw the loss so far and the similarity matrix of a pair of held-out videos with its path."""
+        loss = np.array([float(row["loss"]) for row in self._rows])
+        steps = np.array([int(row["step"]) for row in self._rows])
+        scored = [(int(row["step"]), float(row["validation_score"])) for row in self._rows if row["validation_score"]]
+        with matplotlib.rc_context(matplotlib.rcParamsDefault), _translated(self._plot):
+            figure = Figure(figsize=(11, 4.2), layout="constrained")
+            FigureCanvasAgg(figure)
+            curve, table = figure.subplots(1, 2, width_ratios=(1.4, 1))
+            curve.plot(steps, loss, color="0.8", linewidth=0.8, label="loss of a step")
+            curve.plot(steps, _running_mean(loss), color="tab:blue", label=f"mean over {_SMOOTHING} steps")
+            curve.set_xlabel("step")
+            curve.set_ylabel("training loss")
+            if scored:
+                right = curve.twinx()
+                right.plot(*zip(*scored, strict=True), "o-", color="tab:orange", markersize=3)
+                right.set_ylabel("validation score", color="tab:orange")
+            curve.legend(frameon=False)
+            curve.set_title(f"Step {steps[-1]}")
+            table.imshow(validation.similarity.T, origin="lower", cmap="gray", aspect="auto", vmin=-2, vmax=3)
+            if len(validation.pairs):
+                table.plot(*validation.pairs.T, color="tab:orange", linewidth=1.5)
+            table.set_xlabel("frame of one held-out video")
+            table.set_ylabel("frame of another")
+            table.set_title("Similarity and best local path")
+            picture = io.BytesIO()
+            figure.savefig(picture, dpi=100, format="png")
+            partial = self._plot.with_name(f".{PLOT_FILE}.{os.getpid()}")
+            partial.write_bytes(picture.getbuffer())
+            os.replace(partial, self._plot)
+
+    def close(self) -> None:
+        """Flush what TensorBoard is to see."""
+        if self._events is not None:
+            self._events.close()
+
+    def _write_all(self) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns)
+        if self._columns:
+            writer.writeheader()
+        writer.writerows(self._rows)
+        with _translated(self._path):
+            partial = self._path.with_name(f".{LOG_FILE}.{os.getpid()}")
+            partial.write_text(text.getvalue(), encoding="utf-8", newline="")
+            os.replace(partial, self._path)
+
+
+class _translated:
+    """Turn what the system says about a file that cannot be written into an OutputError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if isinstance(error, OSError):
+            raise OutputError(
+                f"{self._path}: cannot be written ({error.strerror or error}); free some space and go on with --resume"
+            ) from error
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        # A run that was killed may have left half a row at the end.
+        return [row for row in csv.DictReader(file) if None not in row.values()]
+
+
+def _running_mean(values: np.ndarray) -> np.ndarray:
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - _SMOOTHING, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def _event_writer(folder: Path, first_step: int) -> Any:
+    """TensorBoard's writer, None where TensorBoard is not installed."""
+    if find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=first_step + 1)

@@ -1,0 +1,105 @@
+"""The folder of a run: what may be written where, the resolved configuration, the checkpoints, their contents."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from lactoolkit import __version__
+from lactoolkit.errors import CheckpointError, OutputError, TrainingError
+from lactoolkit.models.checkpoint_file import read_checkpoint
+from lactoolkit.training.config import RunConfig
+from lactoolkit.training.logs import LOG_FILE, PLOT_FILE
+
+CONFIG_FILE, LAST, BEST = "config.toml", "last.pt", "best.pt"
+_OWN = {CONFIG_FILE, LAST, BEST, LOG_FILE, PLOT_FILE, "tensorboard"}
+
+
+def open_run(folder: Path, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
+    """Make the folder of a run ready.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    resume : bool
+        Whether to go on with the run that is in it; there may be none yet.
+    overwrite : bool
+        Whether to delete the run that is in it.
+
+    Returns
+    -------
+    dict or None
+        The last checkpoint, to be resumed; None to start from the beginning.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds a run and neither is asked for, or holds anything else, or cannot be made.
+    CheckpointError
+        If the checkpoint to resume is damaged.
+    """
+    if resume and overwrite:
+        raise OutputError(f"{folder}: --resume keeps the run that is there, --overwrite deletes it; give one of them")
+    found = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
+    found = [name for name in found if not name.startswith(".")]
+    if foreign := [name for name in found if name not in _OWN]:
+        raise OutputError(f"{folder}: holds {foreign[0]}, which is not of a training run; choose another folder")
+    if found and not (resume or overwrite):
+        raise OutputError(f"{folder}: holds a run already; go on with it (--resume) or replace it (--overwrite)")
+    try:
+        if overwrite and folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be used ({error.strerror}); choose another folder") from error
+    if resume and (folder / LAST).exists():
+        content = read_checkpoint(folder / LAST)
+        if "training" not in content:
+            raise CheckpointError(f"checkpoint {folder / LAST}: holds no training state; start anew with --overwrite")
+        return content
+    return None
+
+
+def write_config(config: RunConfig, folder: Path) -> None:
+    """Write the resolved configuration beside the checkpoints."""
+    path = folder / CONFIG_FILE
+    try:
+        path.write_text(config.to_toml(), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); free some space") from error
+
+
+def check_same_run(content: dict[str, Any], config: RunConfig, data_digest: str, folder: Path) -> None:
+    """Refuse to go on with other settings or other videos than the run began with.
+
+    Raises
+    ------
+    TrainingError
+        Naming what differs.
+    """
+    for section, table in config.tables().items():
+        for name, value in table.items():
+            before = content["config"].get(section, {}).get(name)
+            if before != value:
+                raise TrainingError(
+                    f"{folder}: began with {section}.{name} = {before}, not {value}; a run goes on as it began "
+                    "(give the same options, or a new folder)"
+                )
+    if content["training"]["data"] != data_digest:
+        raise TrainingError(
+            f"{folder}: began with other videos; a run goes on with the same files (or give a new folder)"
+        )
+
+
+def provenance() -> dict[str, str]:
+    """Version and, in a clone, the git revision of this code."""
+    try:
+        revision = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        ).stdout.strip()
+    except OSError:  # no git here
+        revision = ""
+    return {"lactoolkit": __version__, "git": revision}
