@@ -39,9 +39,13 @@ def video_path() -> click.Path:
 
 
 def encoder_option(command: Command) -> Command:
-    """Add ``--encoder NAME``."""
+    """Add ``--encoder NAME|CHECKPOINT``."""
     return click.option(
-        "--encoder", default="lite0", show_default=True, metavar="NAME", help="Frame encoder; see `lac encoders`."
+        "--encoder",
+        default="lite0",
+        show_default=True,
+        metavar="NAME|FILE",
+        help="Frame encoder (see `lac encoders`), or a checkpoint of `lac train`.",
     )(command)
 
 

@@ -66,9 +66,9 @@ def train(
 ) -> None:
     """Learn frame embeddings from videos of the same process, without labels.
 
-    FOLDER is searched for videos at any depth; a MANIFEST is a CSV file with the column path, and optionally split (only
-    the rows with train or nothing are learned from) and class. RUN receives best.pt, which `lac align --encoder
-    RUN/best.pt` and the other commands take, last.pt, config.toml, log.csv and progress.png.
+    FOLDER is searched for videos at any depth; a MANIFEST is a CSV file with the column path, and optionally class and
+    split (rows with train or nothing are learned from). RUN receives best.pt, which `lac align --encoder RUN/best.pt`
+    and the other commands take, last.pt, config.toml, log.csv and progress.png.
 
     Under torchrun several processes or machines train one model.
 

@@ -23,6 +23,7 @@ _PUBLIC = {
     "extract_features": "lactoolkit.features.extraction",
     "frame_embeddings": "lactoolkit.features.embedding",
     "load_encoder": "lactoolkit.models.encoders",
+    "load_trained_encoder": "lactoolkit.models.trained",
     "max_expected_accuracy_path": "lactoolkit.kernels.path_decoding",
     "read_frames": "lactoolkit.video.decoding",
     "soft_smith_waterman": "lactoolkit.ops",

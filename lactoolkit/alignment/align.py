@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,10 @@ from lactoolkit.features.video_embeddings import VideoEmbeddings, embed_video
 from lactoolkit.kernels.path_decoding import LocalPath, best_local_path
 from lactoolkit.kernels.smith_waterman_cpu import posterior
 from lactoolkit.video.decoding import VideoInfo, probe
+
+if TYPE_CHECKING:
+    from lactoolkit.models.encoders import FrameEncoder
+    from lactoolkit.models.trained import TrainedEncoder
 
 _MAX_RATE = 30.0  # analysed frames per second at most, unless asked for more
 _MAX_CELLS = 25_000_000  # of the similarity table, 0.6 GB of working memory
@@ -54,7 +59,7 @@ def align_videos(
     a: str | Path,
     b: str | Path,
     *,
-    encoder: str = "lite0",
+    encoder: str | Path | FrameEncoder | TrainedEncoder = "lite0",
     weights: str | Path | None = None,
     frame_rate: float | None = None,
     start_a: float | None = None,
@@ -72,8 +77,8 @@ def align_videos(
     ----------
     a, b : path
         The videos.
-    encoder : str
-        Frame encoder, one of :func:`lactoolkit.available_encoders`.
+    encoder : str, Path, FrameEncoder or TrainedEncoder
+        Frame encoder, one of :func:`lactoolkit.available_encoders`; or the checkpoint of a training run.
     weights : path, optional
         File with weights for the encoder.
     frame_rate : float, optional
@@ -135,7 +140,8 @@ def align_videos(
             "table; analyse fewer frames per second, or a shorter range"
         )
     alignment = align_embeddings(embedded[0], embedded[1], settings)
-    asked = {"encoder": encoder, "start_a": start_a, "end_a": end_a, "start_b": start_b, "end_b": end_b}
+    named = str(encoder) if isinstance(encoder, str | Path) else encoder.identity
+    asked = {"encoder": named, "start_a": start_a, "end_a": end_a, "start_b": start_b, "end_b": end_b}
     return replace(alignment, note=note, settings={**asked, **alignment.settings, "frame_rate": rate})
 
 

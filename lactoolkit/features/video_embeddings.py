@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lactoolkit.models.encoders import FrameEncoder
     from lactoolkit.models.trained import TrainedEncoder
 
+_ROUNDING = 1e-5  # features that differ by less than this say the same
+
 
 @dataclass(frozen=True)
 class VideoEmbeddings:
@@ -173,7 +175,7 @@ def _embed_trained(
     )
     _check_count(path, len(features.frames))
     prepared = prepare_features(features.values, features.tap_sizes, encoder.inputs)
-    _check_variety(path, np.ptp(features.values, axis=0))
+    _check_variety(path, np.ptp(features.values, axis=0) > _ROUNDING)
     return {"frames": features.frames, "times": features.times, "values": encoder.embed(prepared)}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,12 +62,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         If the file is missing, damaged, something else, or of a newer version.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # torch does not compare the checksums of what it reads
+            if (part := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(f"wrong checksum of {part}")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(
             f"checkpoint {path}: cannot be read ({error.strerror}); name a file that `lac train` wrote (RUN/best.pt)"
         ) from error
-    except UNREADABLE as error:
+    except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(
             f"checkpoint {path}: damaged, or not a checkpoint ({reason}); name a file that `lac train` wrote "

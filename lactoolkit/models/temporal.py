@@ -28,8 +28,8 @@ class TemporalEncoderConfig:
     Parameters
     ----------
     stem : {"linear", "convolution"}
-        What turns the features of a frame and of its neighbours into one vector: a linear layer over feature vectors, or
-        two 3-D convolutions over feature maps with a global maximum (the paper's).
+        What turns the features of a frame and of its neighbours into one vector: a linear layer over feature vectors,
+        or two 3-D convolutions over feature maps with a global maximum (the paper's).
     context : int
         Neighbours on either side of a frame that the stem sees.
     context_stride : int
@@ -45,8 +45,8 @@ class TemporalEncoderConfig:
     position_code : {"none", "random_offset", "sinusoidal"}
         What tells the transformer the time of a frame. ``none``: nothing, it sees a set of frames. ``random_offset``:
         sines of the true frame number, from a random start at every training step, so that differences of time are
-        known and absolute time is not. ``sinusoidal``: sines of the place in the sequence, as in the paper; a loss whose
-        targets are times can then be fooled by counting frames.
+        known and absolute time is not. ``sinusoidal``: sines of the place in the sequence, as in the paper; counting
+        frames can then satisfy a loss whose targets are times.
     output_size : int
         Length of the embeddings.
     window : int
@@ -237,7 +237,7 @@ class TemporalEncoder(nn.Module):
 
 
 class ConvolutionStem(nn.Module):
-    """Two 3-D convolutions over the maps of a frame and its neighbours, global maximum, two layers, one to the width."""
+    """Two 3-D convolutions over the maps of a frame and its neighbours, global maximum, three linear layers."""
 
     def __init__(self, channels: int, config: TemporalEncoderConfig) -> None:
         super().__init__()

@@ -10,16 +10,17 @@ from typing import Any
 from lactoolkit.errors import ParameterError
 from lactoolkit.losses.registry import LOSSES
 from lactoolkit.models.temporal import TemporalEncoderConfig
-from lactoolkit.video.clips import ClipSettings
 from lactoolkit.training.data import DataConfig, FeatureConfig
 from lactoolkit.training.options import (
     build_options,
+    check_choice,
     check_names,
     options_table,
     parse_assignment,
     read_toml,
     write_toml,
 )
+from lactoolkit.video.clips import ClipSettings
 
 _PRECISIONS = ("auto", "float32", "bfloat16")
 _SELECTIONS = ("alignment", "loss")
@@ -155,7 +156,7 @@ def make_config(
     >>> make_config(assignments=["training.steps=100"]).training.steps
     100
     """
-    check_names([preset], PRESETS, "preset")
+    check_choice(preset, PRESETS, "preset")
     tables: dict[str, dict[str, Any]] = {name: dict(table) for name, table in PRESETS[preset].items()}
     if file is not None:
         for section, table in read_toml(file).items():
@@ -186,5 +187,8 @@ def config_from_tables(tables: Mapping[str, Mapping[str, Any]]) -> RunConfig:
     }
     loss = dict(tables.get("loss", {}))
     name = loss.pop("name", "lac")
-    check_names([name], LOSSES, "loss.name")
-    return RunConfig(**sections, loss_name=name, loss=build_options(LOSSES[name][0], loss, "loss"))
+    check_choice(name, LOSSES, "loss.name")
+    kind = LOSSES[name][0]
+    if any(one.name == "embedding_size" for one in fields(kind)):
+        loss.setdefault("embedding_size", sections["model"].output_size)
+    return RunConfig(**sections, loss_name=name, loss=build_options(kind, loss, "loss"))

@@ -106,14 +106,30 @@ def check_names(given: Iterable[str], known: Iterable[str], section: str) -> Non
     for name in given:
         if name not in known:
             where = f"{section}.{name}" if section else f"[{name}]"
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(known)}"
-            raise ParameterError(f"{where} is unknown; {hint}")
+            raise ParameterError(f"{where} is unknown; {_hint(name, known)}")
+
+
+def check_choice(value: Any, known: Iterable[str], what: str) -> None:
+    """Refuse a value that is not among the known ones.
+
+    Raises
+    ------
+    ParameterError
+        Naming the value and the nearest known one.
+    """
+    known = list(known)
+    if value not in known:
+        raise ParameterError(f"{what} is {value!r}; {_hint(str(value), known)}")
 
 
 def options_table(options: Any) -> dict[str, Any]:
     """All values of a dataclass of options, tuples as lists, as a checkpoint or a TOML file holds them."""
     return {name: _plain(value) for name, value in asdict(options).items()}
+
+
+def _hint(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"choose one of {', '.join(known)}"
 
 
 def _plain(value: Any) -> Any:

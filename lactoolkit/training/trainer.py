@@ -18,7 +18,8 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from lactoolkit.errors import TrainingError
-from lactoolkit.losses.registry import LOSSES
+from lactoolkit.losses.frame_loss import FrameLoss
+from lactoolkit.losses.registry import make_loss
 from lactoolkit.models.checkpoint_file import write_checkpoint
 from lactoolkit.models.temporal import TemporalEncoder
 from lactoolkit.models.trained import FeatureReduction, encoder_content, restore_modules
@@ -144,7 +145,7 @@ def _train_in_team(
 class _Step(nn.Module):
     """Encoder and loss as one module, so that DistributedDataParallel averages the gradients of both."""
 
-    def __init__(self, encoder: TemporalEncoder, loss: nn.Module, precision: torch.dtype) -> None:
+    def __init__(self, encoder: TemporalEncoder, loss: FrameLoss, precision: torch.dtype) -> None:
         super().__init__()
         self.encoder = encoder
         self.loss = loss
@@ -212,8 +213,7 @@ class _Run:
                 encoder = TemporalEncoder(config.model, size)
             else:
                 encoder, reduction = restore_modules(content["encoder"], str(LAST))
-            loss_config, loss_class = LOSSES[config.loss_name]
-            loss = loss_class(config.loss)
+            loss = make_loss(config.loss_name, config.loss)
         # All processes learn from the first one's projection: fits on different processors differ in the last bits.
         reduction = team.share(reduction)
         self.reduction: FeatureReduction | None = None if reduction is None else reduction.to(team.device)
@@ -285,25 +285,26 @@ class _Run:
         features, own, everyone = self._on_device(batch)
         total, parts = self.engine(features, own, everyone, generator)
         loss = float(total.detach())
-        if not math.isfinite(loss):
-            names = ", ".join(str(self.training[k].path) for k in batch.videos)
-            raise TrainingError(
-                f"the loss of step {self.step + 1} is {loss}, batch: {names}; the checkpoints written before are intact. "
-                f"Try a lower training.learning_rate ({options.learning_rate:g}) or training.precision=float32"
-            )
+        self._check_finite("loss", loss, batch)
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
-        norm = nn.utils.clip_grad_norm_(self.module.parameters(), options.clip_norm)
-        if not math.isfinite(float(norm)):
-            names = ", ".join(str(self.training[k].path) for k in batch.videos)
-            raise TrainingError(
-                f"the gradient of step {self.step + 1} is {float(norm)}, batch: {names}; the checkpoints written before "
-                f"are intact. Try a lower training.learning_rate ({options.learning_rate:g})"
-            )
+        norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), options.clip_norm))
+        self._check_finite("gradient", norm, batch)
         self.optimiser.step()
         self.step += 1
         values = {name: float(part.detach().float().mean()) for name, part in parts.items()}
-        return {"loss": loss, **values, "gradient_norm": float(norm), "learning_rate": options.learning_rate * rate}
+        values.update(self.module.loss.readings())
+        return {"loss": loss, **values, "gradient_norm": norm, "learning_rate": options.learning_rate * rate}
+
+    def _check_finite(self, what: str, value: float, batch: Batch) -> None:
+        """Stop before numbers that are none reach the weights."""
+        if math.isfinite(value):
+            return
+        names = ", ".join(str(self.training[k].path) for k in batch.videos)
+        raise TrainingError(
+            f"the {what} of step {self.step + 1} is {value} for the batch {names}; the checkpoints written before are "
+            f"intact. Try a lower training.learning_rate ({self.config.training.learning_rate:g})"
+        )
 
     def _rate_factor(self) -> float:
         """Linear warm-up, then a cosine down to 0 (Loshchilov and Hutter 2017, one period)."""

@@ -1,0 +1,59 @@
+"""Options of a run: from TOML and the command line to dataclasses and back."""
+
+import tomllib
+
+import pytest
+
+from lactoolkit.errors import ParameterError
+from lactoolkit.training.config import config_from_tables, make_config
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("training.step=5", r"training\.step is unknown; did you mean steps\?"),
+        ("trainning.steps=5", r"\[trainning\] is unknown; did you mean training\?"),
+        ("model.widht=64", r"model\.widht is unknown; did you mean width\?"),
+        ("loss.name=lak", r"loss\.name is 'lak'; did you mean lac\?"),
+        ("training.steps=many", r"training\.steps is 'many'; expected an integer"),
+        ("training.steps=2.5", r"training\.steps is 2\.5; expected an integer"),
+        ("training.steps=true", r"training\.steps is True; expected an integer"),
+        ("training.steps=0", r"training\.steps is 0; the least is 1"),
+        ("model.norm_first=1", r"model\.norm_first is 1; expected true or false"),
+        ("clips.spacing=odd", r"clips\.spacing is 'odd'; choose one of 'random', 'even'"),
+        ("steps=5", r"--set steps=5: write section\.key=value"),
+        ("training.steps", r"--set training\.steps: write section\.key=value"),
+    ],
+)
+def test_a_mistake_is_named_with_the_remedy(assignment, message):
+    with pytest.raises(ParameterError, match=message):
+        make_config(assignments=[assignment])
+
+
+def test_later_sources_win(tmp_path):
+    file = tmp_path / "options.toml"
+    file.write_text("[training]\nsteps = 7\nbatch = 4\nseed = 1\n[loss]\nname = 'scl'\n")
+    config = make_config("small", file, ["training.batch=8", "training.seed=2"], {("training", "seed"): 3})
+    assert (config.training.steps, config.training.batch, config.training.seed) == (7, 8, 3)
+    assert config.loss_name == "scl"
+
+
+def test_what_is_written_reads_back_as_the_same_configuration():
+    config = make_config(assignments=["features.frame_rate=10", "training.learning_rate=1", "loss.temperature=0.5"])
+    assert config.features.frame_rate == 10.0
+    assert config_from_tables(tomllib.loads(config.to_toml())) == config
+
+
+def test_the_loss_follows_the_size_of_the_embeddings():
+    assert make_config(assignments=["model.output_size=64"]).loss.embedding_size == 64
+
+
+def test_files_that_are_no_toml_are_refused(tmp_path):
+    with pytest.raises(ParameterError, match="cannot be read"):
+        make_config(file=tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("[training\n")
+    with pytest.raises(ParameterError, match="not valid TOML"):
+        make_config(file=tmp_path / "bad.toml")
+    (tmp_path / "flat.toml").write_text("steps = 3\n")
+    with pytest.raises(ParameterError, match="steps stands outside a section"):
+        make_config(file=tmp_path / "flat.toml")

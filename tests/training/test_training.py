@@ -1,0 +1,256 @@
+"""Training runs: interrupted, spread over processes, refused, and used."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from lactoolkit.cli import main
+from videos import render_video
+
+from lactoolkit import embed_video, load_trained_encoder
+from lactoolkit.errors import CheckpointError, OutputError, TrainingError, VideoError, VideoWarning
+from lactoolkit.models.checkpoint_file import read_checkpoint, write_checkpoint
+from lactoolkit.training.config import make_config
+from lactoolkit.training.run_folder import BEST, LAST
+from lactoolkit.training.sources import training_sources
+from lactoolkit.training.trainer import train
+
+SMALL = {
+    "features.components": 16,
+    "clips.frames": 12,
+    "model.width": 16,
+    "model.heads": 2,
+    "model.feed_forward": 16,
+    "model.output_size": 8,
+    "training.steps": 6,
+    "training.batch": 4,
+    "training.warm_up": 1,
+    "training.validate_every": 2,
+    "data.held_out": 0.34,
+    "loss.name": "lac",
+}
+
+
+def options(**changes):
+    changed = {name.replace("__", "."): value for name, value in changes.items()}
+    return [f"{name}={value}" for name, value in {**SMALL, **changed}.items()]
+
+
+def run(source, folder, *, resume=False, strict=False, **changes):
+    config = make_config(assignments=options(**changes))
+    return train(training_sources(source), folder, config, device="cpu", resume=resume, strict=strict)
+
+
+def command(source, folder, *more, **changes):
+    settings = [word for option in options(**changes) for word in ("--set", option)]
+    return [str(word) for word in ("train", source, "-o", folder, "--device", "cpu", *settings, *more)]
+
+
+def weights(folder, name=LAST):
+    content = read_checkpoint(folder / name)
+    return {**content["encoder"]["temporal"], **{f"loss.{k}": v for k, v in content["training"]["loss"].items()}}
+
+
+def losses(folder):
+    with open(folder / "log.csv", newline="") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def whole_run(takes, feature_cache, tmp_path_factory):
+    """A run from beginning to end."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LACTOOLKIT_CACHE", str(feature_cache))
+        result = run(takes, folder)
+    return folder, result
+
+
+def test_a_run_leaves_what_it_promises(whole_run):
+    folder, result = whole_run
+    assert {"best.pt", "last.pt", "config.toml", "log.csv", "progress.png"} <= {one.name for one in folder.iterdir()}
+    assert not [one for one in folder.iterdir() if one.name.startswith(".")]
+    assert (result.videos, result.held_out, result.skipped, result.steps) == (4, 2, 0, 6)
+    assert len(losses(folder)) == 6
+    assert read_checkpoint(folder / BEST)["step"] == result.best_step
+    assert make_config(file=folder / "config.toml") == make_config(assignments=options())
+
+
+def test_the_checkpoint_embeds_videos_like_its_encoder(whole_run, takes):
+    folder, _ = whole_run
+    path = takes / "take0.mp4"
+    encoder = load_trained_encoder(folder / BEST, device="cpu")
+    named, loaded = embed_video(path, folder / BEST, device="cpu"), embed_video(path, encoder)
+    assert named.values.shape == (20, 8)
+    np.testing.assert_allclose(np.linalg.norm(named.values, axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(named.values, loaded.values)
+    np.testing.assert_allclose(embed_video(path, encoder, cache=False).values, named.values, atol=1e-6)
+    assert named.encoder == loaded.encoder == encoder.identity
+
+
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights(whole_run, takes, tmp_path):
+    folder = tmp_path / "run"
+    # Steps that take their time, so that the signal falls in the middle of the run.
+    program = (
+        "import time\n"
+        "from lactoolkit.training import trainer\n"
+        "take = trainer._Run._take_step\n"
+        "trainer._Run._take_step = lambda run: (time.sleep(0.3), take(run))[1]\n"
+        "from lactoolkit.cli import main\n"
+        f"main({command(takes, folder)!r})\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(losses(folder) if (folder / "log.csv").exists() else []) < 3:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert read_checkpoint(folder / LAST)["step"] < 6
+    result = run(takes, folder, resume=True)
+    expected_folder, expected = whole_run
+    assert result.best_step == expected.best_step
+    assert losses(folder) == losses(expected_folder)
+    for name, value in weights(expected_folder).items():
+        assert torch.equal(weights(folder)[name], value), name
+
+
+def test_two_processes_give_the_result_of_one_with_the_whole_batch(whole_run, takes, tmp_path):
+    changes = {"model__dropout": 0, "training__validate_every": 100, "training__steps": 4}
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    run(takes, alone, **changes)
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "lactoolkit.cli"]
+    done = subprocess.run(
+        [sys.executable, *launch, *command(takes, shared, **changes)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(losses(shared), losses(alone), rtol=1e-4)
+    # Not the weights themselves: a transformer's key biases change nothing, and Adam moves them by rounding noise.
+    one, two = (embed_video(takes / "take5.mp4", folder / LAST).values for folder in (alone, shared))
+    np.testing.assert_allclose(two, one, atol=2e-3)
+
+
+def test_ctrl_c_finishes_the_step_and_writes_the_checkpoint(takes, tmp_path, monkeypatch):
+    from lactoolkit.training import trainer
+
+    take_step = trainer._Run._take_step
+
+    def interrupted(run):
+        if run.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return take_step(run)
+
+    monkeypatch.setattr(trainer._Run, "_take_step", interrupted)
+    result = CliRunner().invoke(main, command(takes, tmp_path / "run", training__validate_every=100))
+    assert result.exit_code == 130
+    assert read_checkpoint(tmp_path / "run" / LAST)["step"] == 3
+
+
+def test_a_loss_that_is_no_number_stops_the_run(takes, tmp_path, monkeypatch):
+    from lactoolkit.losses.lac import LACLoss
+
+    terms = LACLoss.terms
+    calls = []
+
+    def failing(self, *arguments):
+        calls.append(1)
+        parts = terms(self, *arguments)
+        return {name: part * (float("nan") if len(calls) == 5 else 1) for name, part in parts.items()}
+
+    monkeypatch.setattr(LACLoss, "terms", failing)
+    result = CliRunner().invoke(main, command(takes, tmp_path / "run"))
+    assert result.exit_code == 1
+    assert "loss of step 5 is nan for the batch" in result.stderr
+    assert result.stderr.count("take") >= 4
+    kept = read_checkpoint(tmp_path / "run" / LAST)
+    assert kept["step"] == 4
+    assert all(value.isfinite().all() for value in kept["encoder"]["temporal"].values())
+
+
+def test_videos_that_cannot_be_read_are_left_out_and_counted(takes, tmp_path):
+    for path in sorted(takes.glob("*.mp4"))[:3]:
+        shutil.copy(path, tmp_path)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    shutil.copy(tmp_path / "take0.mp4", tmp_path / "twice.mp4")
+    with pytest.warns(VideoWarning) as caught:
+        result = run(tmp_path, tmp_path / "run", training__steps=1)
+    assert (result.videos, result.skipped) == (3, 2)
+    assert sorted(str(one.message).split(":")[0].rsplit(os.sep)[-1] for one in caught) == ["broken.mp4", "twice.mp4"]
+    with pytest.raises(VideoError, match=r"broken\.mp4"):
+        run(tmp_path, tmp_path / "strict", strict=True)
+
+
+def test_too_few_videos_are_an_error(takes, tmp_path):
+    shutil.copy(next(takes.glob("*.mp4")), tmp_path)
+    with pytest.raises(TrainingError, match="at least 2 videos"):
+        run(tmp_path, tmp_path / "run")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(VideoError, match="no videos"):
+        run(tmp_path / "empty", tmp_path / "run")
+
+
+def test_videos_shorter_than_a_clip_are_padded(tmp_path):
+    for number, count in enumerate((3, 4, 20)):
+        render_video(tmp_path / f"{number}.mp4", count=count)
+    result = run(tmp_path, tmp_path / "run", clips__frames=16, training__steps=2)
+    assert np.isfinite(losses(tmp_path / "run")).all()
+    assert result.videos == 3
+
+
+def test_the_folder_of_a_run_is_not_written_over(whole_run, takes, tmp_path):
+    folder, _ = whole_run
+    with pytest.raises(OutputError, match=r"--resume.*--overwrite"):
+        run(takes, folder)
+    with pytest.raises(TrainingError, match=r"began with training\.batch = 4, not 6"):
+        run(takes, folder, resume=True, training__batch=6)
+    (tmp_path / "thesis.doc").touch()
+    with pytest.raises(OutputError, match=r"thesis\.doc"):
+        run(takes, tmp_path, resume=True)
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch):
+    path = tmp_path / LAST
+    write_checkpoint({"step": 1}, path)
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OutputError, match=r"last\.pt.*No space left"):
+        write_checkpoint({"step": 2}, path)
+    assert read_checkpoint(path)["step"] == 1
+    assert os.listdir(tmp_path) == [LAST]
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "flipped", "text", "weights", "newer"])
+def test_files_that_are_no_checkpoint_end_with_status_1(whole_run, takes, tmp_path, damage):
+    path = tmp_path / "best.pt"
+    content = bytearray((whole_run[0] / BEST).read_bytes())
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[len(content) // 2] ^= 255
+        path.write_bytes(content)
+    elif damage == "text":
+        path.write_text("hello")
+    elif damage == "weights":
+        torch.save({"weight": torch.zeros(3)}, path)
+    elif damage == "newer":
+        write_checkpoint({}, path)
+        torch.save({**torch.load(path, weights_only=True), "version": 99}, path)
+    with pytest.raises(CheckpointError, match=r"best\.pt"):
+        load_trained_encoder(path)
+    videos = sorted(map(str, takes.glob("*.mp4")))[:2]
+    result = CliRunner().invoke(main, ["align", *videos, "--encoder", str(path)])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: checkpoint")
