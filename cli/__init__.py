@@ -10,6 +10,7 @@ import click
 from .align import align
 from .doctor import doctor
 from .encoders import encoders
+from .evaluate import evaluate
 from .extract import extract
 from .train import train
 from .translation import TranslatingGroup
@@ -46,5 +47,5 @@ def main() -> None:
     """
 
 
-for _command in (align, train, extract, encoders, doctor):
+for _command in (align, train, evaluate, extract, encoders, doctor):
     main.add_command(_command)

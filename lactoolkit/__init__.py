@@ -20,6 +20,7 @@ _PUBLIC = {
     "best_local_path_embeddings": "lactoolkit.kernels.long_pairs",
     "check_values": "lactoolkit.ops",
     "embed_video": "lactoolkit.features.video_embeddings",
+    "evaluate": "lactoolkit.evaluation.manifest_evaluation",
     "extract_features": "lactoolkit.features.extraction",
     "frame_embeddings": "lactoolkit.features.embedding",
     "load_encoder": "lactoolkit.models.encoders",

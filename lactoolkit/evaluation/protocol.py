@@ -71,10 +71,13 @@ def evaluate_embeddings(
     measured: dict[str, dict[str, Measures]] = {name: {} for name in classes}
     bins: dict[tuple[str, str], np.ndarray] = defaultdict(lambda: np.zeros((3, BINS)))
     plans: dict[str, Plan] = {}
+    there_are: dict[str, int] = defaultdict(int)
     with tqdm(desc="comparing", unit="pair", delay=1, leave=False, disable=not progress) as bar:
         for name in classes:
             train, val = (_of_class(part, name) for part in methods[method])
             plans[name] = {view: draw_pairs(val, view, pairs, seed) for view in views(val)}
+            for view in plans[name]:
+                there_are[view] += len(draw_pairs(val, view, len(val) ** 2))
             sides = {label: _Videos.of(*(_of_class(part, name) for part in parts)) for label, parts in methods.items()}
             sides[POSITION] = _Videos.by_position(train, val)
             bar.reset(sum(map(len, plans[name].values())) * len(sides[method].compared) * (len(sides) + 1))
@@ -89,18 +92,18 @@ def evaluate_embeddings(
             stretched, _ = _aligned(sides[method], plans[name], align_by_stretch, bar)
             measured[name][STRETCH] = {key: one for key, one in stretched.items() if key.metric != "pairs_without_path"}
             measured[name][CHANCE] = _by_chance(sides[method], plans[name])
+    labels = (*methods, POSITION, STRETCH, CHANCE)
     return EvaluationResult(
-        method,
-        sorted_figures(_figures(measured, seed), classes, [*methods, POSITION, STRETCH, CHANCE]),
+        labels,
+        sorted_figures(_figures(measured, seed), classes, labels),
         tuple(Reliability(label, view, *counted) for (label, view), counted in bins.items() if counted[2].any()),
         {
             "seed": seed,
             "train_videos": len(methods[method][0]),
             "videos": len(methods[method][1]),
             "pairs_at_most": pairs,
-            "pairs_aligned": {
-                name: {view: len(chosen) for view, chosen in plan.items()} for name, plan in plans.items()
-            },
+            "pairs": dict(there_are),
+            "pairs_aligned": {view: sum(len(plan.get(view, ())) for plan in plans.values()) for view in there_are},
         },
         tuple(notes),
     )

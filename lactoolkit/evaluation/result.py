@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-FORMAT_NAME = "lactoolkit evaluation"
+FORMAT_NAME = "lactoolkit-evaluation"
 MEAN = "mean"
 COLUMNS = ("class", "metric", "view", "frames", "distractor", "method", "value", "low", "high", "units", "groups")
 
@@ -28,9 +28,9 @@ METRICS: dict[str, Metric] = {
     "phase_accuracy_10": Metric("phase accuracy, 10 % of the labels", "higher"),
     "phase_accuracy_50": Metric("phase accuracy, 50 % of the labels", "higher"),
     "phase_accuracy_100": Metric("phase accuracy, 100 % of the labels", "higher"),
-    "phase_recall_10": Metric("mean of phases, 10 % of the labels", "higher"),
-    "phase_recall_50": Metric("mean of phases, 50 % of the labels", "higher"),
-    "phase_recall_100": Metric("mean of phases, 100 % of the labels", "higher"),
+    "phase_recall_10": Metric("phase accuracy, mean of phases, 10 % of the labels", "higher"),
+    "phase_recall_50": Metric("phase accuracy, mean of phases, 50 % of the labels", "higher"),
+    "phase_recall_100": Metric("phase accuracy, mean of phases, 100 % of the labels", "higher"),
     "progression_r2": Metric("phase progression R²", "higher"),
     "tau": Metric("Kendall's tau, NaN counted as 0", "higher"),
     "tau_nan_dropped": Metric("Kendall's tau, NaN pairs dropped", "higher"),
@@ -38,9 +38,9 @@ METRICS: dict[str, Metric] = {
     "ap_5": Metric("AP@5", "higher"),
     "ap_10": Metric("AP@10", "higher"),
     "ap_15": Metric("AP@15", "higher"),
-    "phase_agreement": Metric("phase agreement of matched frames", "higher"),
-    "phase_agreement_inside": Metric("the same, not near a boundary", "higher"),
-    "phase_agreement_phases": Metric("the same, mean of phases", "higher"),
+    "phase_agreement": Metric("phase agreement", "higher"),
+    "phase_agreement_inside": Metric("phase agreement, not near a boundary", "higher"),
+    "phase_agreement_phases": Metric("phase agreement, mean of phases", "higher"),
     "boundary_error": Metric("boundary error, mean (frames)", "lower", 1),
     "boundary_error_median": Metric("boundary error, median (frames)", "lower", 1),
     "core_iou": Metric("core IoU", "higher"),
@@ -115,8 +115,8 @@ class EvaluationResult:
 
     Parameters
     ----------
-    method : str
-        Label of the evaluated encoder; the other methods are baselines.
+    methods : tuple of str
+        Label of the evaluated encoder, then the baselines.
     figures : tuple of Figure
         Ordered by class, metric, view, frames, distractor and method.
     reliability : tuple of Reliability
@@ -127,7 +127,7 @@ class EvaluationResult:
         What was left out and why.
     """
 
-    method: str
+    methods: tuple[str, ...]
     figures: tuple[Figure, ...]
     reliability: tuple[Reliability, ...] = ()
     settings: dict[str, object] = field(default_factory=dict)
@@ -139,9 +139,9 @@ class EvaluationResult:
         return tuple(dict.fromkeys(figure.class_name for figure in self.figures if figure.class_name != MEAN))
 
     @property
-    def methods(self) -> tuple[str, ...]:
-        """The encoder's label, then the baselines."""
-        return tuple(dict.fromkeys([self.method, *(figure.method for figure in self.figures)]))
+    def method(self) -> str:
+        """Label of the evaluated encoder."""
+        return self.methods[0]
 
     def value(
         self,
@@ -165,13 +165,17 @@ class EvaluationResult:
         table = pd.DataFrame([asdict(one) for one in self.figures]).rename(columns={"class_name": "class"})
         return table[list(COLUMNS)]
 
-    def to_document(self) -> dict[str, object]:
+    def to_document(self) -> dict[str, Any]:
         """Everything, JSON-ready (NaN as null)."""
         return {
             "format": FORMAT_NAME,
+            "format_version": 1,
             "method": self.method,
+            "methods": list(self.methods),
+            "classes": list(self.classes),
             "settings": self.settings,
             "notes": list(self.notes),
+            "metrics": {name: asdict(metric) for name, metric in METRICS.items()},
             "figures": [{name: _plain(value) for name, value in asdict(one).items()} for one in self.figures],
             "reliability": [
                 {

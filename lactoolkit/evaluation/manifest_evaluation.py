@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -14,14 +16,19 @@ from lactoolkit.evaluation.protocol import evaluate_embeddings
 from lactoolkit.evaluation.result import EvaluationResult
 from lactoolkit.evaluation.videos import LabelledVideo
 from lactoolkit.features.video_embeddings import embed_video
+from lactoolkit.models.registry import is_checkpoint
 from lactoolkit.video.datasets import VideoRecord, read_video_manifest
 from lactoolkit.video.labels import FrameLabels, read_labels
+
+if TYPE_CHECKING:
+    from lactoolkit.models.encoders import FrameEncoder
+    from lactoolkit.models.trained import TrainedEncoder
 
 UNTRAINED = "lite0"
 
 
 def evaluate(
-    encoder: str | Path,
+    encoder: str | Path | FrameEncoder | TrainedEncoder,
     manifest: str | Path | Sequence[VideoRecord],
     *,
     weights: str | Path | None = None,
@@ -42,8 +49,8 @@ def evaluate(
 
     Parameters
     ----------
-    encoder : str or path
-        Name of an encoder, or a checkpoint.
+    encoder : str, path, FrameEncoder or TrainedEncoder
+        Name of an encoder, a checkpoint, or either of them loaded already.
     manifest : path, or sequence of VideoRecord
         The videos and their labels; see :func:`lactoolkit.video.datasets.read_video_manifest`.
     weights : path, optional
@@ -87,7 +94,7 @@ def evaluate(
     source = str(manifest) if isinstance(manifest, str | Path) else f"{len(records)} records"
     train, measured = _choose(records, split, source)
     labels = {record.path: _labels(record) for record in (*train, *measured)}
-    method = str(encoder)
+    method = str(encoder) if isinstance(encoder, str | Path) else encoder.identity
     options = {"device": device, "frame_rate": frame_rate, "cache": cache}
     methods = {method: _embed(train + measured, labels, encoder, {"weights": weights, **options}, progress)}
     if method != UNTRAINED or weights is not None:
@@ -108,9 +115,7 @@ def evaluate(
         "frame_rate": frame_rate,
         "lactoolkit": __version__,
     }
-    return EvaluationResult(
-        result.method, result.figures, result.reliability, {**about, **result.settings}, result.notes
-    )
+    return replace(result, settings={**about, **result.settings})
 
 
 def _choose(records: Sequence[VideoRecord], split: str, source: str) -> tuple[list[VideoRecord], list[VideoRecord]]:
@@ -141,14 +146,17 @@ def _labels(record: VideoRecord) -> FrameLabels:
 def _embed(
     records: Sequence[VideoRecord],
     labels: Mapping[Path, FrameLabels],
-    encoder: str | Path,
-    options: Mapping[str, object],
+    encoder: str | Path | FrameEncoder | TrainedEncoder,
+    options: Mapping[str, Any],
     progress: bool,
 ) -> list[LabelledVideo]:
-    described = tqdm(records, desc=f"embedding ({encoder})", unit="video", delay=1, leave=False, disable=not progress)
+    if isinstance(encoder, str | Path) and is_checkpoint(encoder):
+        from lactoolkit.models.trained import load_trained_encoder
+
+        encoder = load_trained_encoder(encoder, options["device"])
     videos = []
-    for record in described:
-        embeddings = embed_video(record.path, str(encoder), **options)  # type: ignore[arg-type]
+    for record in tqdm(records, desc="embedding", unit="video", delay=1, leave=False, disable=not progress):
+        embeddings = embed_video(record.path, encoder, **options)
         frames, known = int(embeddings.frames[-1]) + 1, len(labels[record.path])
         if options["frame_rate"] is None and known != frames:
             raise ManifestError(
