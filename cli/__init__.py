@@ -12,6 +12,7 @@ from .doctor import doctor
 from .encoders import encoders
 from .evaluate import evaluate
 from .extract import extract
+from .manifest import manifest
 from .train import train
 from .translation import TranslatingGroup
 
@@ -47,5 +48,5 @@ def main() -> None:
     """
 
 
-for _command in (align, train, evaluate, extract, encoders, doctor):
+for _command in (align, train, evaluate, extract, manifest, encoders, doctor):
     main.add_command(_command)

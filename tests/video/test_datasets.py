@@ -8,7 +8,7 @@ import pytest
 from lactoolkit.errors import ManifestError, VideoError
 from lactoolkit.video.datasets import VideoRecord, read_video_manifest, write_video_manifest
 from lactoolkit.video.folders import find_videos
-from lactoolkit.video.simulated_layout import read_indexed_folder
+from lactoolkit.video.indexed_layout import read_indexed_folder
 
 
 @pytest.fixture

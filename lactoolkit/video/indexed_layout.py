@@ -1,4 +1,4 @@
-"""Data sets with an ``index.json`` per task: simulated runs with exact labels."""
+"""Data sets with an ``index.json`` per task, such as simulated runs with exact labels."""
 
 from __future__ import annotations
 
