@@ -12,21 +12,38 @@ from .tables import format_table
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(as_json: bool) -> None:
+@click.option("--clear-cache", is_flag=True, help="Delete the features that were kept, and do nothing else.")
+def doctor(as_json: bool, clear_cache: bool) -> None:
     """Show versions, CPU, GPU and cache, and test every kernel against sums over all alignments.
 
     Exits with status 1 if a kernel computes wrongly. Put the output into every bug report.
 
+    Features are kept in the cache, so that a second run on a video is quick. It takes 10 GB at most, or as many as the
+    environment variable LACTOOLKIT_CACHE_GB says; what was used longest ago goes first. LACTOOLKIT_CACHE names another
+    folder for it.
+
     \b
-    Example:
+    Examples:
       lac doctor
+      lac doctor --clear-cache
     """
+    if clear_cache:
+        click.echo(_clear_cache())
+        return
     from lactoolkit.report.diagnostics import diagnose
 
     findings = diagnose()
     click.echo(json.dumps(findings, indent=2, ensure_ascii=False) if as_json else "\n\n".join(_describe(findings)))
     if not findings["healthy"]:
         click.get_current_context().exit(1)
+
+
+def _clear_cache() -> str:
+    from lactoolkit.features.cache import cache_dir, cache_size, clear_cache
+
+    size = cache_size()
+    clear_cache()
+    return f"{cache_dir()}: {size / 1e6:.1f} MB deleted"
 
 
 def _describe(findings: dict[str, Any]) -> list[str]:
@@ -46,7 +63,7 @@ def _describe(findings: dict[str, Any]) -> list[str]:
         ["GPU", "; ".join(cards) or "none that torch can use"],
         ["Numba CUDA", findings["numba_cuda"]["state"]],
         ["OpenCV", findings["opencv"]],
-        ["cache", f"{cache['path']} ({cache['size_bytes'] / 1e6:.1f} MB)"],
+        ["cache", f"{cache['path']} ({cache['size_bytes'] / 1e6:.1f} MB of {cache['limit_bytes'] / 1e6:.0f} MB)"],
         *([f"encoder {name}", state] for name, state in findings["encoders"].items()),
     ]
     tests = [[test["status"], test["backend"], test["detail"]] for test in findings["self_tests"]]

@@ -131,6 +131,7 @@ def align_videos(
                 start=start,
                 end=end,
                 cache=cache,
+                preview=True,
                 progress=progress,
             )
         )
@@ -276,6 +277,7 @@ def _aligned_video(video: VideoEmbeddings) -> AlignedVideo:
         frame_rate=video.info.frame_rate,
         width=video.info.width,
         height=video.info.height,
+        preview=video.preview,
     )
 
 

@@ -30,6 +30,8 @@ class AlignedVideo:
         Average native frame rate in frames per second.
     width, height : int
         Displayed size in pixels, rotation applied.
+    preview : Path or None
+        Small copy of exactly these frames in the cache, from which a report is written faster.
     """
 
     path: Path
@@ -39,6 +41,7 @@ class AlignedVideo:
     frame_rate: float
     width: int
     height: int
+    preview: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -5,29 +5,35 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from av.video.frame import VideoFrame
 from tqdm import tqdm
 
 from lactoolkit.errors import VideoWarning
 from lactoolkit.features.cache import entry_key, load_entry, save_entry
+from lactoolkit.features.network_pool import NetworkPool
+from lactoolkit.features.preview import PreviewWriter, find_preview, preview_key, preview_size
 from lactoolkit.models.registry import INPUT_SIZE, encoder_identity, encoder_spec
-from lactoolkit.video.decoding import FrameBatch, VideoInfo, probe, read_frames
+from lactoolkit.video.decoding import FrameBatch, VideoInfo, batch_frames, paint_frames, probe
 from lactoolkit.video.digest import file_sha256
+from lactoolkit.video.orientation import Orientation
+from lactoolkit.video.pictures import RgbPainter, YuvPainter
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from lactoolkit.models.encoders import FrameEncoder
 
-_BATCH_SIZE = 8  # the encoders' own choice on a CPU; where they run on a GPU, decoding sets the pace
+_BATCH_SIZE = 4  # stays in a core's cache; where networks run on a GPU, decoding sets the pace
 # Decoded and waiting for the network, at most: as many as are decoded while torch is imported; 40 MB.
-_PENDING_BATCHES = 32
+_PENDING_BATCHES = 64
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
@@ -51,6 +57,8 @@ class VideoFeatures:
         Hex digest of the video file's bytes.
     info : VideoInfo
         What the file says about itself.
+    preview : Path or None
+        Small copy of these frames as a video, in which they follow each other one by one.
     """
 
     frames: np.ndarray
@@ -60,6 +68,7 @@ class VideoFeatures:
     encoder: str
     sha256: str
     info: VideoInfo
+    preview: Path | None = None
 
 
 def extract_features(
@@ -72,6 +81,7 @@ def extract_features(
     start: float | None = None,
     end: float | None = None,
     cache: bool = True,
+    preview: bool = False,
     progress: bool = False,
 ) -> VideoFeatures:
     """Encode the frames of a video, or find them in the cache.
@@ -95,6 +105,9 @@ def extract_features(
         Range to encode in seconds.
     cache : bool
         Use and fill the cache.
+    preview : bool
+        Also keep a small copy of the frames in the cache, for showing them without decoding the video again; only of
+        large videos, and only while features are computed.
     progress : bool
         Show a progress bar on stderr when it takes longer than a second.
 
@@ -123,12 +136,25 @@ def extract_features(
     else:
         tap_sizes, identity = encoder.tap_sizes, encoder.identity
     key = entry_key(video=sha256, encoder=identity, frame_rate=frame_rate, start=start, end=end)
+    picture_key = preview_key(sha256, frame_rate, start, end)
+    preview_path = find_preview(picture_key) if cache and preview else None
     entry = load_entry(key) if cache else None
     if entry is None:
-        with recorded_damage(path) as damage:
+        size = preview_size(info.width, info.height) if cache and preview and preview_path is None else None
+        with recorded_damage(path) as damage, ExitStack() as stack:
+            writer = stack.enter_context(PreviewWriter(picture_key, size)) if size is not None else None
             frames, times, (values,) = encode_frames(
-                path, info, lambda: loaded_encoder(encoder, weights, device), frame_rate, start, end, progress
+                path,
+                info,
+                lambda: loaded_encoder(encoder, weights, device),
+                frame_rate,
+                start,
+                end,
+                progress,
+                preview=writer,
             )
+        if writer is not None:
+            preview_path = writer.path
         entry = {"frames": frames, "times": times, "values": values, "damage": np.array(damage, dtype=np.str_)}
         if cache:
             save_entry(key, **entry)
@@ -141,6 +167,7 @@ def extract_features(
         encoder=identity,
         sha256=sha256,
         info=info,
+        preview=preview_path,
     )
 
 
@@ -169,9 +196,15 @@ def loaded_encoder(encoder: str | FrameEncoder, weights: str | Path | None, devi
     """Load an encoder that is given by name; hand back one that is loaded already."""
     if not isinstance(encoder, str):
         return encoder
+    return _load_encoder(encoder, weights, device, encoder_identity(encoder, weights=weights))
+
+
+@lru_cache(maxsize=1)
+def _load_encoder(name: str, weights: str | Path | None, device: str, identity: str) -> FrameEncoder:
+    """Load an encoder, or take the one used last; ``identity`` changes with the content of the weights file."""
     from lactoolkit.models.encoders import load_encoder
 
-    return load_encoder(encoder, weights=weights, device=device)
+    return load_encoder(name, weights=weights, device=device)
 
 
 def encode_frames(
@@ -183,27 +216,41 @@ def encode_frames(
     end: float | None,
     progress: bool,
     variants: Callable[[Tensor, FrameEncoder], Sequence[Tensor]] = lambda images, _: [images],
+    preview: PreviewWriter | None = None,
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Frame numbers, times and, of each variant of the frames, rounded taps (T, sum(tap_sizes)).
 
-    The network loads and runs in a second thread while frames are decoded, once for all variants; ``variants`` is
-    called there with frames (n, H, W, 3) uint8 in the memory of the CPU.
+    The network loads and runs in other threads while frames are decoded, once for all variants; ``variants`` is
+    called there with frames (n, H, W, 3) uint8 in the memory of the CPU. ``preview`` receives the same frames.
     """
 
-    def run(batch: FrameBatch) -> list[np.ndarray]:
-        import torch
+    def painter(_: VideoInfo, orientation: Orientation) -> Callable[[VideoFrame], np.ndarray]:
+        paint = RgbPainter(orientation, *INPUT_SIZE).paint
+        if preview is None:
+            return paint
+        paint_preview = YuvPainter(orientation, *preview.size).paint
 
-        encoder = loading.result()
-        with torch.inference_mode():
+        def paint_both(frame: VideoFrame) -> np.ndarray:
+            preview.add(paint_preview(frame))
+            return paint(frame)
+
+        return paint_both
+
+    def job(batch: FrameBatch) -> Callable[[FrameEncoder], list[np.ndarray]]:
+        def run(encoder: FrameEncoder) -> list[np.ndarray]:
+            import torch
+
             images = variants(torch.from_numpy(batch.images), encoder)
             return [_rounded(encoder(variant).cpu().numpy()) for variant in images]
+
+        return run
 
     frames, times = [], []
     values: list[list[np.ndarray]] = []
     pending: deque[Future[list[np.ndarray]]] = deque()
-    batches = read_frames(path, size=INPUT_SIZE, frame_rate=frame_rate, start=start, end=end, batch_size=_BATCH_SIZE)
+    painted = paint_frames(path, painter, frame_rate=frame_rate, start=start, end=end)
     with (
-        ThreadPoolExecutor(1) as pool,
+        NetworkPool(load) as network,
         tqdm(
             desc=path.name,
             total=_expected_frames(info, frame_rate, start, end),
@@ -213,20 +260,16 @@ def encode_frames(
             disable=not progress,
         ) as bar,
     ):
-        loading = pool.submit(load)
-        try:
-            for batch in batches:
-                frames.append(batch.frames)
-                times.append(batch.times)
-                pending.append(pool.submit(run, batch))
-                while pending and (pending[0].done() or len(pending) > _PENDING_BATCHES):
-                    values.append(pending.popleft().result())
-                    bar.update(len(values[-1][0]))
-            for one in pending:
-                values.append(one.result())
+        for batch in batch_frames(painted, _BATCH_SIZE):
+            frames.append(batch.frames)
+            times.append(batch.times)
+            pending.append(network.submit(job(batch)))
+            while pending and (pending[0].done() or len(pending) > _PENDING_BATCHES):
+                values.append(pending.popleft().result())
                 bar.update(len(values[-1][0]))
-        finally:
-            pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C, what waits is not computed any more
+        for one in pending:
+            values.append(one.result())
+            bar.update(len(values[-1][0]))
     return np.concatenate(frames), np.concatenate(times), [np.concatenate(parts) for parts in zip(*values, strict=True)]
 
 

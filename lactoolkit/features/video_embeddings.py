@@ -12,6 +12,7 @@ from lactoolkit.errors import ParameterError, VideoError
 from lactoolkit.features.cache import entry_key, load_entry, save_entry
 from lactoolkit.features.embedding import frame_embeddings, prepare_features
 from lactoolkit.features.extraction import extract_features, recorded_damage, warn_of_damage
+from lactoolkit.features.preview import find_preview, preview_key
 from lactoolkit.models.registry import checkpoint_sha256, is_checkpoint, trained_identity
 from lactoolkit.video.decoding import VideoInfo, probe
 from lactoolkit.video.digest import file_sha256
@@ -43,6 +44,8 @@ class VideoEmbeddings:
         Identity of what computed them.
     info : VideoInfo
         What the file says about itself.
+    preview : Path or None
+        Small copy of these frames as a video; see :func:`lactoolkit.extract_features`.
     """
 
     path: Path
@@ -52,6 +55,7 @@ class VideoEmbeddings:
     values: np.ndarray
     encoder: str
     info: VideoInfo
+    preview: Path | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -67,6 +71,7 @@ def embed_video(
     start: float | None = None,
     end: float | None = None,
     cache: bool = True,
+    preview: bool = False,
     progress: bool = False,
 ) -> VideoEmbeddings:
     """Embed the frames of a video, ready to be aligned with another one embedded in the same way.
@@ -89,6 +94,8 @@ def embed_video(
         Range to embed in seconds.
     cache : bool
         Use and fill the cache of features.
+    preview : bool
+        Also keep a small copy of the frames of large videos in the cache, for showing them.
     progress : bool
         Show a progress bar on stderr when it takes longer than a second.
 
@@ -120,6 +127,7 @@ def embed_video(
             weights=weights,
             device=device,
             cache=cache,
+            preview=preview,
             progress=progress,
             **span,
         )
@@ -127,19 +135,35 @@ def embed_video(
         values = frame_embeddings(features.values, features.tap_sizes)
         _check_variety(path, values)
         return VideoEmbeddings(
-            path, features.sha256, features.frames, features.times, values, features.encoder, features.info
+            path=path,
+            sha256=features.sha256,
+            frames=features.frames,
+            times=features.times,
+            values=values,
+            encoder=features.encoder,
+            info=features.info,
+            preview=features.preview,
         )
     info, sha256 = probe(path), file_sha256(path)
     key = entry_key(embeddings="trained", video=sha256, encoder=trained, **span)
     entry = load_entry(key) if cache else None
     if entry is None:
         with recorded_damage(path) as damage:
-            entry = _embed_trained(path, encoder, device, span, cache, progress)
+            entry = _embed_trained(path, encoder, device, span, cache, preview, progress)
         entry["damage"] = np.array(damage, dtype=np.str_)
         if cache:
             save_entry(key, **entry)
     warn_of_damage(path, entry["damage"])
-    return VideoEmbeddings(path, sha256, entry["frames"], entry["times"], entry["values"], trained, info)
+    return VideoEmbeddings(
+        path=path,
+        sha256=sha256,
+        frames=entry["frames"],
+        times=entry["times"],
+        values=entry["values"],
+        encoder=trained,
+        info=info,
+        preview=find_preview(preview_key(sha256, **span)) if cache and preview else None,
+    )
 
 
 def _trained_identity(encoder: object, weights: str | Path | None) -> str | None:
@@ -158,7 +182,7 @@ def _trained_identity(encoder: object, weights: str | Path | None) -> str | None
 
 
 def _embed_trained(
-    path: Path, encoder: object, device: str, span: dict[str, float | None], cache: bool, progress: bool
+    path: Path, encoder: object, device: str, span: dict[str, float | None], cache: bool, preview: bool, progress: bool
 ) -> dict[str, np.ndarray]:
     from lactoolkit.models.trained import TrainedEncoder, load_trained_encoder
 
@@ -170,6 +194,7 @@ def _embed_trained(
         weights=encoder.weights,
         device=str(encoder.device),
         cache=cache,
+        preview=preview,
         progress=progress,
         **span,
     )

@@ -70,7 +70,7 @@ def diagnose() -> dict[str, Any]:
         None where a package is missing), ``cpu``, ``gpu``, ``numba_cuda``, ``opencv``, ``encoders``, ``self_tests``
         and ``cache``.
     """
-    from lactoolkit.features.cache import cache_dir, cache_size
+    from lactoolkit.features.cache import cache_dir, cache_limit, cache_size
     from lactoolkit.models.registry import available_encoders
 
     tests = run_self_tests()
@@ -85,7 +85,7 @@ def diagnose() -> dict[str, Any]:
         "opencv": _describe_opencv(),
         "encoders": {encoder.name: "ready" if encoder.ready else encoder.remedy for encoder in available_encoders()},
         "self_tests": [vars(test) for test in tests],
-        "cache": {"path": str(cache_dir()), "size_bytes": cache_size()},
+        "cache": {"path": str(cache_dir()), "size_bytes": cache_size(), "limit_bytes": cache_limit()},
     }
 
 

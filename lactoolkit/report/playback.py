@@ -12,7 +12,7 @@ from lactoolkit.alignment.result import AlignedVideo, Alignment, Hit
 SHORTEST_HOLD = 0.25
 
 # Smooth to look at; more would only take longer to encode and to download.
-_SMOOTH_RATE = 30.0
+SMOOTH_RATE = 30.0
 _HIGHEST_RATE = 60.0
 
 # How much of two videos without any hit is shown.
@@ -50,7 +50,7 @@ def playback_rate(alignment: Alignment) -> float:
     """Frames per second at which a side-by-side video shows all analysed frames and moves smoothly (at most 60)."""
     analysed = max(_analysed_rate(alignment.a), _analysed_rate(alignment.b))
     native = max(alignment.a.frame_rate, alignment.b.frame_rate)
-    return float(min(max(analysed, min(native, _SMOOTH_RATE)), _HIGHEST_RATE))
+    return float(min(max(analysed, min(native, SMOOTH_RATE)), _HIGHEST_RATE))
 
 
 def plan_playback(alignment: Alignment) -> Playback:

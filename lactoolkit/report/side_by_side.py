@@ -14,19 +14,22 @@ from tqdm import tqdm
 
 from lactoolkit.alignment.result import AlignedVideo, Alignment
 from lactoolkit.errors import VideoError, VideoWarning
+from lactoolkit.features.preview import preview_size
 from lactoolkit.report.frame_layout import FrameLayout, Picture, picture_sizes
-from lactoolkit.report.playback import plan_playback
-from lactoolkit.video.decoding import paint_frames
+from lactoolkit.report.playback import SMOOTH_RATE, plan_playback
+from lactoolkit.video.decoding import paint_frames, probe
 from lactoolkit.video.encoding import VideoWriter
 from lactoolkit.video.pictures import YuvPainter
 
+_ENOUGH = 0.95  # of the height at which a picture is shown
 _PENDING_FRAMES = 8  # drawn and waiting for the encoder
 
 
 def write_side_by_side(alignment: Alignment, path: Path, *, progress: bool = False) -> None:
     """Write a video of the best hit, both inputs next to each other in step.
 
-    Both inputs are decoded once, in order, at the size they are shown in: memory does not grow with their length.
+    Both inputs, or their previews, are decoded once, in order, at the size they are shown in: memory does not grow with
+    their length.
     How a hit is played is described in :func:`lactoolkit.report.playback.plan_playback`.
 
     Parameters
@@ -92,6 +95,36 @@ def _show(video: AlignedVideo, size: tuple[int, int], times: np.ndarray) -> Gene
 
 
 def _pictures(video: AlignedVideo, size: tuple[int, int], start: float, end: float) -> Generator[Picture]:
+    if video.preview is not None and _preview_suffices(video, size):
+        return _preview_pictures(video, video.preview, size, start, end)
+    return _original_pictures(video, size, start, end)
+
+
+def _preview_suffices(video: AlignedVideo, size: tuple[int, int]) -> bool:
+    """Whether the preview is large enough, and leaves out no frames that one would miss when it is played."""
+    kept = preview_size(video.width, video.height)
+    interval = float(np.median(np.diff(video.times)))
+    return kept is not None and kept[0] >= _ENOUGH * size[0] and interval * min(video.frame_rate, SMOOTH_RATE) < 1.1
+
+
+def _preview_pictures(
+    video: AlignedVideo, preview: Path, size: tuple[int, int], start: float, end: float
+) -> Generator[Picture]:
+    first = max(int(np.searchsorted(video.times, start)) - 1, 0)
+    last = min(int(np.searchsorted(video.times, end)) + 1, len(video.times) - 1)
+    rate = probe(preview).frame_rate
+    painted = paint_frames(
+        preview,
+        lambda _, orientation: YuvPainter(orientation, *size).paint,
+        start=first / rate,
+        end=(last + 1) / rate,
+    )
+    with closing(painted):
+        for position, _, pixels in painted:
+            yield Picture(pixels, int(video.frames[position]), float(video.times[position]))
+
+
+def _original_pictures(video: AlignedVideo, size: tuple[int, int], start: float, end: float) -> Generator[Picture]:
     # One frame more on either side: rounding in start or end may not cost the frame that is wanted.
     frame = 1.5 / video.frame_rate
     painted = paint_frames(

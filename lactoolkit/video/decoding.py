@@ -180,7 +180,7 @@ def read_frames(
     def painter(info: VideoInfo, orientation: Orientation) -> Callable[[VideoFrame], np.ndarray]:
         return RgbPainter(orientation, *(size or (info.height, info.width))).paint
 
-    return _batched(paint_frames(path, painter, frame_rate=frame_rate, start=start, end=end), batch_size)
+    return batch_frames(paint_frames(path, painter, frame_rate=frame_rate, start=start, end=end), batch_size)
 
 
 def paint_frames(
@@ -251,9 +251,10 @@ def paint_frames(
             _warn_of_damage(path, info, stream, decoder, point, clock)
 
 
-def _batched(
+def batch_frames(
     painted: Generator[tuple[int, float, np.ndarray], None, None], batch_size: int
 ) -> Generator[FrameBatch, None, None]:
+    """Put RGB pictures from :func:`paint_frames` together, `batch_size` in each batch but the last."""
     batch: list[tuple[int, float, np.ndarray]] = []
     with closing(painted):
         for item in painted:

@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from lactoolkit.cli import main
 from videos import render_video
 
+from lactoolkit.features.cache import cache_size, entry_key, save_entry
 from lactoolkit.models.registry import available_encoders
 from lactoolkit.report import diagnostics
 
@@ -94,9 +96,17 @@ def test_doctor_json(cache):
     assert result.exit_code == 0
     findings = json.loads(result.stdout)
     assert findings["healthy"]
-    assert findings["cache"] == {"path": str(cache), "size_bytes": 0}
+    assert findings["cache"] == {"path": str(cache), "size_bytes": 0, "limit_bytes": 10_000_000_000}
     assert findings["packages"]["numpy"]
     assert {"usable", "state"} <= set(findings["numba_cuda"])
+
+
+def test_the_cache_can_be_cleared(cache):
+    save_entry(entry_key(video="a"), values=np.zeros(250_000))
+    result = lac("doctor", "--clear-cache")
+    assert result.exit_code == 0
+    assert result.stdout == f"{cache}: 2.0 MB deleted\n"
+    assert cache_size() == 0
 
 
 def test_doctor_fails_when_a_kernel_computes_wrongly(monkeypatch):

@@ -1,15 +1,25 @@
 """The cache finds what it was given, whole or not at all, and never stands in the way."""
 
-import errno
+import os
 import subprocess
 import sys
-import tempfile
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
-from lactoolkit.errors import LacToolkitWarning
-from lactoolkit.features.cache import cache_dir, cache_size, clear_cache, entry_key, load_entry, save_entry
+from lactoolkit.errors import LacToolkitWarning, ParameterError
+from lactoolkit.features.cache import (
+    NewFile,
+    cache_dir,
+    cache_limit,
+    cache_size,
+    clear_cache,
+    entry_key,
+    find_file,
+    load_entry,
+    save_entry,
+)
 
 ARRAYS = {
     "frames": np.arange(5),
@@ -90,25 +100,25 @@ def test_a_cache_that_cannot_be_written_is_a_warning(folder):
     assert load_entry(KEY) is None
 
 
-def test_a_full_disk_leaves_nothing_behind(folder, monkeypatch):
-    class FullDisk:
-        def __init__(self, *arguments, **options):
-            self._real = real(*arguments, **options)
-            self.name = self._real.name
+@pytest.fixture
+def no_space():
+    """No file may grow beyond 20 bytes: the system refuses the rest, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="needs POSIX limits")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-        def __enter__(self):
-            return self
+    @contextmanager
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-        def __exit__(self, *error):
-            self._real.close()
+    return limit
 
-        def write(self, content):
-            self._real.write(content[:10])
-            raise OSError(errno.ENOSPC, "No space left on device")
 
-    real = tempfile.NamedTemporaryFile
-    monkeypatch.setattr(tempfile, "NamedTemporaryFile", FullDisk)
-    with pytest.warns(LacToolkitWarning, match="No space left on device"):
+def test_a_full_disk_leaves_nothing_behind(folder, no_space):
+    with pytest.warns(LacToolkitWarning, match="File too large"), no_space():
         save_entry(KEY, **ARRAYS)
     assert files(folder) == []
 
@@ -133,6 +143,70 @@ def test_size_and_clearing(folder):
     clear_cache()
     assert cache_size() == 0
     assert load_entry(KEY) is None
+
+
+def keep(key, suffix, content):
+    file = NewFile(key, suffix)
+    file.temporary.write_bytes(content)
+    return file.keep()
+
+
+def test_files_are_found_by_key_and_ending_and_only_when_whole():
+    path = keep(KEY, ".mp4", b"pictures")
+    assert find_file(KEY, ".mp4") == path
+    assert path.read_bytes() == b"pictures"
+    assert find_file(KEY, ".png") is None
+    assert find_file(entry_key(video="b"), ".mp4") is None
+    path.write_bytes(b"picturez")
+    assert find_file(KEY, ".mp4") is None
+
+
+def test_a_discarded_file_leaves_nothing(folder):
+    file = NewFile(KEY, ".mp4")
+    file.temporary.write_bytes(b"half")
+    file.discard()
+    assert files(folder) == []
+
+
+def test_what_was_used_longest_ago_goes_first(folder, monkeypatch):
+    keys = [entry_key(video=letter) for letter in "abc"]
+    for age, key in enumerate(keys):
+        os.utime(keep(key, ".mp4", bytes(400)), times=(age, age))
+    assert find_file(keys[0], ".mp4") is not None  # used just now
+    monkeypatch.setenv("LACTOOLKIT_CACHE_GB", "1.3e-6")
+    keep(entry_key(video="d"), ".mp4", bytes(400))
+    assert [find_file(key, ".mp4") is not None for key in keys] == [True, False, True]
+    assert cache_size() == 1200
+
+
+def test_leftovers_of_killed_processes_go_after_a_day(folder):
+    old, young = NewFile(KEY, ".mp4").temporary, NewFile(KEY, ".mp4").temporary
+    os.utime(old, times=(1, 1))
+    save_entry(KEY, **ARRAYS)
+    assert not old.exists()
+    assert young.exists()
+
+
+@pytest.mark.parametrize("value", ["much", "-1", "nan"])
+def test_a_limit_that_is_no_number_is_named(monkeypatch, value):
+    monkeypatch.setenv("LACTOOLKIT_CACHE_GB", value)
+    with pytest.raises(ParameterError, match=f"LACTOOLKIT_CACHE_GB is '{value}'"):
+        cache_limit()
+
+
+def test_processes_that_save_the_same_entry_at_once_agree(folder):
+    code = (
+        "import numpy as np\n"
+        "from lactoolkit.features.cache import entry_key, load_entry, save_entry\n"
+        "key = entry_key(video='a')\n"
+        "for k in range(40):\n"
+        "    save_entry(key, x=np.arange(20000))\n"
+        "    found = load_entry(key)\n"
+        "    assert found is not None and (found['x'] == np.arange(20000)).all()\n"
+    )
+    runs = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert len(files(folder)) == 1
 
 
 def test_folder_follows_the_environment(folder, monkeypatch, tmp_path):

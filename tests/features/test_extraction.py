@@ -51,7 +51,7 @@ def no_computing(monkeypatch):
     def refuse(*arguments, **options):
         pytest.fail("decoded although the features are in the cache")
 
-    return lambda: monkeypatch.setattr(extraction, "read_frames", refuse)
+    return lambda: monkeypatch.setattr(extraction, "paint_frames", refuse)
 
 
 def cosines(u, v):
