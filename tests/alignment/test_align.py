@@ -81,7 +81,7 @@ def test_second_run_decodes_nothing(sample, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("decoded although cached")
 
-    monkeypatch.setattr("lactoolkit.features.extraction.read_frames", refuse)
+    monkeypatch.setattr("lactoolkit.features.extraction.paint_frames", refuse)
     again = align_videos(SLOW, FAST)
     np.testing.assert_array_equal(again.similarity, sample.similarity)
 

@@ -41,13 +41,13 @@ def clip(tmp_path_factory):
 @pytest.fixture
 def count_decodings(monkeypatch):
     calls = []
-    read = extraction.read_frames
+    read = extraction.paint_frames
 
     def counted(*arguments, **options):
         calls.append(arguments)
         return read(*arguments, **options)
 
-    monkeypatch.setattr(extraction, "read_frames", counted)
+    monkeypatch.setattr(extraction, "paint_frames", counted)
     return calls
 
 
