@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PAIR_COLUMNS = ("hit", "frame_a", "time_a", "frame_b", "time_b", "similarity", "confidence")
 
@@ -143,6 +145,9 @@ class Alignment:
 
     def to_dataframe(self) -> pd.DataFrame:
         """Matched pairs of all hits, one row each, with the columns of ``pairs.csv`` (hits count from 1)."""
+        # Imported here: it takes as long as aligning two short videos.
+        import pandas as pd
+
         parts = [
             pd.DataFrame(
                 {

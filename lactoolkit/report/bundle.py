@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lactoolkit.alignment.result import Alignment
@@ -75,15 +76,23 @@ def write_report(
     >>> write_report(alignment, "result")  # doctest: +SKIP
     PosixPath('result')
     """
-    # Imported here: they load matplotlib and PyAV.
+    # Imported here: it loads PyAV.
+    from lactoolkit.report.side_by_side import write_side_by_side
+
+    with result_folder(out, _KIND, overwrite=overwrite) as unfinished, ThreadPoolExecutor(1) as other:
+        # The video keeps its thread waiting for decoder and encoder; the rest is done meanwhile.
+        written = other.submit(_write_tables_and_plot, alignment, unfinished)
+        write_side_by_side(alignment, unfinished / "side_by_side.mp4", progress=progress)
+        written.result()
+    return Path(out)
+
+
+def _write_tables_and_plot(alignment: Alignment, folder: Path) -> None:
+    # Imported here: they load matplotlib and pandas.
     from lactoolkit.report.alignment_json import write_alignment_json
     from lactoolkit.report.pairs_csv import write_pairs_csv
-    from lactoolkit.report.side_by_side import write_side_by_side
     from lactoolkit.report.similarity_plot import write_similarity_plot
 
-    with result_folder(out, _KIND, overwrite=overwrite) as unfinished:
-        write_pairs_csv(alignment, unfinished / "pairs.csv")
-        write_alignment_json(alignment, unfinished / "alignment.json")
-        write_similarity_plot(alignment, unfinished / "similarity.png")
-        write_side_by_side(alignment, unfinished / "side_by_side.mp4", progress=progress)
-    return Path(out)
+    write_alignment_json(alignment, folder / "alignment.json")
+    write_similarity_plot(alignment, folder / "similarity.png")
+    write_pairs_csv(alignment, folder / "pairs.csv")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lactoolkit.alignment.result import AlignedVideo, Alignment
-from lactoolkit.errors import VideoError, VideoWarning
+from lactoolkit.errors import VideoError
 from lactoolkit.features.preview import preview_size
 from lactoolkit.report.frame_layout import FrameLayout, Picture, picture_sizes
 from lactoolkit.report.playback import SMOOTH_RATE, plan_playback
@@ -22,6 +21,8 @@ from lactoolkit.video.encoding import VideoWriter
 from lactoolkit.video.pictures import YuvPainter
 
 _ENOUGH = 0.95  # of the height at which a picture is shown
+# As good to look at as x264's next slower preset at its default quality, a quarter larger, in half of the time.
+_QUALITY = 22
 _PENDING_FRAMES = 8  # drawn and waiting for the encoder
 
 
@@ -52,15 +53,14 @@ def write_side_by_side(alignment: Alignment, path: Path, *, progress: bool = Fal
     layout = FrameLayout(alignment.a, alignment.b, playback, _headline(alignment))
     size_a, size_b = picture_sizes(alignment.a, alignment.b)
     with (
-        warnings.catch_warnings(),
         closing(_show(alignment.a, size_a, playback.times_a)) as pictures_a,
         closing(_show(alignment.b, size_b, playback.times_b)) as pictures_b,
-        VideoWriter(path, playback.frame_rate, layout.width, layout.height, preset="superfast") as writer,
+        VideoWriter(
+            path, playback.frame_rate, layout.width, layout.height, quality=_QUALITY, preset="ultrafast"
+        ) as writer,
         ThreadPoolExecutor(1) as encoder,
         tqdm(total=len(playback), desc="side_by_side.mp4", unit="frame", delay=1, disable=not progress) as bar,
     ):
-        # Whoever aligned the videos has heard of their damage already.
-        warnings.simplefilter("ignore", VideoWarning)
         # One thread encodes what another has decoded and drawn: each takes about half of the time.
         pending: deque[Future[None]] = deque()
         try:
@@ -132,6 +132,7 @@ def _original_pictures(video: AlignedVideo, size: tuple[int, int], start: float,
         lambda _, orientation: YuvPainter(orientation, *size).paint,
         start=max(start - frame, 0.0),
         end=end + frame,
+        warn=False,  # whoever aligned the videos has heard of their damage already
     )
     with closing(painted):
         for number, time, pixels in painted:

@@ -190,6 +190,7 @@ def paint_frames(
     frame_rate: float | None = None,
     start: float | None = None,
     end: float | None = None,
+    warn: bool = True,
 ) -> Generator[tuple[int, float, Painted], None, None]:
     """Decode a video from front to back and turn its frames into pictures of any kind.
 
@@ -202,6 +203,8 @@ def paint_frames(
         called with every kept frame.
     frame_rate, start, end : float, optional
         Which frames to keep; see :func:`read_frames`, as for errors and warnings.
+    warn : bool, default True
+        Whether to warn of damage.
 
     Yields
     ------
@@ -247,7 +250,7 @@ def paint_frames(
                 + (f"; the last frame is at {format_timecode(clock.last)}" if decoder.finished else "")
                 + ": choose an earlier start or a later end"
             )
-        if decoder.finished:
+        if warn and decoder.finished:
             _warn_of_damage(path, info, stream, decoder, point, clock)
 
 
