@@ -132,6 +132,12 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return values.masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
 
 
+def squared_distances(u: Tensor, v: Tensor) -> Tensor:
+    """Squared Euclidean distances of the rows of (B, N, D) and (B, M, D), as (B, N, M)."""
+    products = u @ v.mT
+    return ((u * u).sum(2).unsqueeze(2) + (v * v).sum(2).unsqueeze(1) - 2 * products).clamp(min=0)
+
+
 def _packed(u: Tensor, v: Tensor, positions_u: Tensor, positions_v: Tensor, mask_u: Tensor, mask_v: Tensor) -> Views:
     for name, view in (("u", u), ("v", v)):
         if not view.is_floating_point() or view.dim() != 3 or 0 in view.shape:

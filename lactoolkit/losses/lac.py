@@ -15,9 +15,9 @@ from lactoolkit.losses.gap_penalties import make_gaps
 from lactoolkit.losses.known_alignment import known_alignment
 from lactoolkit.losses.scl import SCLConfig, gaussian_contrast, gaussian_exponents, within_reach
 from lactoolkit.losses.video_pairs import (
+    different_videos,
     other_process_partners,
     reversed_order,
-    same_process_pairs,
     shuffled_blocks,
 )
 from lactoolkit.ops import alignment_posterior, soft_smith_waterman
@@ -208,18 +208,13 @@ class LACLoss(FrameLoss):
         return self.scale.to(u.dtype) * (u @ v.mT - self.offset.to(u.dtype))
 
     def _score(self, views: Views, classes: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        config, batch = self.config, len(views.u)
+        config = self.config
         first: Tensor
         second: Tensor
         if config.pairs == "within":
-            first = second = torch.arange(batch, device=views.u.device)
-        elif batch == 1:
-            raise ParameterError(
-                'the batch holds one video, and pairs is "cross": give at least 2 videos a batch, or set pairs to '
-                '"within"'
-            )
+            first = second = torch.arange(len(views.u), device=views.u.device)
         else:
-            first, second = same_process_pairs(batch, classes, config.most_pairs, views.u.device, generator)
+            first, second = different_videos(views, classes, config.most_pairs, generator)
         u, v = views.u[first], views.v[second]
         lengths = torch.stack([views.lengths_u[first], views.lengths_v[second]], 1)
         similarity = self._similarity(u, v)

@@ -6,12 +6,20 @@ from typing import Any
 
 from lactoolkit.errors import ParameterError
 from lactoolkit.losses.frame_loss import FrameLoss
+from lactoolkit.losses.gta import GTAConfig, GTALoss
 from lactoolkit.losses.lac import LACConfig, LACLoss
+from lactoolkit.losses.lav import LAVConfig, LAVLoss
 from lactoolkit.losses.scl import SCLConfig, SCLLoss
+from lactoolkit.losses.tcc import TCCConfig, TCCLoss
+from lactoolkit.losses.tcn import TCNConfig, TCNLoss
 
 LOSSES: dict[str, tuple[type[Any], type[Any]]] = {
     "lac": (LACConfig, LACLoss),
     "scl": (SCLConfig, SCLLoss),
+    "tcn": (TCNConfig, TCNLoss),
+    "tcc": (TCCConfig, TCCLoss),
+    "lav": (LAVConfig, LAVLoss),
+    "gta": (GTAConfig, GTALoss),
 }
 
 

@@ -5,6 +5,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lactoolkit.errors import ParameterError
+from lactoolkit.losses.frame_loss import Views
+
+
+def different_videos(
+    views: Views, classes: Tensor | None, most: int, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Pairs to compare the first view of one video with the second view of another of the same process.
+
+    Returns
+    -------
+    tuple of two int64 Tensors, shape (P,)
+        Numbers of the videos, at most ``most`` pairs drawn at random; none when all videos show different processes.
+
+    Raises
+    ------
+    ParameterError
+        The batch holds a single video.
+    """
+    if len(views.u) == 1:
+        raise ParameterError(
+            "the batch holds one video, and this loss compares different videos of a process: give at least 2 a batch"
+        )
+    return same_process_pairs(len(views.u), classes, most, views.u.device, generator)
+
 
 def same_process_pairs(
     batch: int, classes: Tensor | None, most: int, device: torch.device, generator: torch.Generator | None

@@ -5,8 +5,8 @@ the log domain; derivatives are carried by the transition probabilities of each 
 the backward sweep and both directional derivatives are sums of products. Only ``exp``, ``log`` and exact arithmetic
 are used, and sums over a table follow a fixed tree, so padding a pair does not change one bit of its result.
 
-In the tables ``d`` counts anti-diagonals, and a lane is a row or a column, whichever there are fewer of: cell
-``(i, j)`` lies at ``[d = i + j, :, i]`` or ``[d = i + j, :, j]``. Shapes below call the number of lanes ``L``.
+The order of the cells is that of :class:`lactoolkit.ops.antidiagonals.AntiDiagonals`; shapes below call the number of
+lanes ``L``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from lactoolkit.ops.antidiagonals import AntiDiagonals
 
 # Channels of a cell's state: the constant score of a local start, a match, a gap in a, a gap in b.
 _MATCH, _GAP_A, _GAP_B = 1, 2, 3
@@ -29,7 +31,7 @@ def score(
     allow_empty: bool,
 ) -> Tensor:
     """Soft scores ``(B,)`` of a batch ``(B, N, M)``; penalties are both ``(B, 1, 1)`` or both ``(B, N, M)``."""
-    layout = _Layout(similarity)
+    layout = AntiDiagonals(similarity)
     tables = _sweep_forward(layout, similarity, gap_open, gap_extend, lengths, temperature, allow_empty)
     return (tables.total * temperature).to(similarity.dtype)
 
@@ -43,7 +45,7 @@ def posterior(
     allow_empty: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Soft scores and their derivatives by similarity ``(B, N, M)`` and by both penalties, in the penalties' shape."""
-    layout = _Layout(similarity)
+    layout = AntiDiagonals(similarity)
     tables = _sweep_forward(layout, similarity, gap_open, gap_extend, lengths, temperature, allow_empty)
     weights = _transition_weights(layout, tables)
     flow = _sweep_backward(layout, weights, None, None)
@@ -70,7 +72,7 @@ def posterior_jvp(
     tangent_extend: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Directional derivative of :func:`posterior` along the tangents, that is the Hessian of the score times them."""
-    layout = _Layout(similarity)
+    layout = AntiDiagonals(similarity)
     tables = _sweep_forward(layout, similarity, gap_open, gap_extend, lengths, temperature, allow_empty)
     weights = _transition_weights(layout, tables)
     flow = _sweep_backward(layout, weights, None, None)
@@ -94,47 +96,6 @@ def posterior_jvp(
     )
     scores, match, d_open, d_extend = (result.to(similarity.dtype) for result in results)
     return scores, match, d_open, d_extend
-
-
-class _Layout:
-    """How the cells of a batch of tables are ordered by anti-diagonals.
-
-    ``left`` and ``above`` pick, from the L + 1 lanes of the diagonal before (one empty lane in front), the sources of
-    gaps in a and of gaps in b: the same lane, or the one before it. Seen from a source, the cell it leads to lies in
-    the same lane or the one after it: from L + 1 lanes with the empty one behind, ``above`` picks gaps in a and
-    ``left`` gaps in b.
-    """
-
-    def __init__(self, similarity: Tensor) -> None:
-        self.shape = similarity.shape
-        _, rows, columns = similarity.shape
-        self.lanes_are_rows = rows <= columns
-        self.lanes, self.steps = (rows, columns) if self.lanes_are_rows else (columns, rows)
-        self.left: slice
-        self.above: slice
-        same, before = slice(1, None), slice(None, -1)
-        self.left, self.above = (same, before) if self.lanes_are_rows else (before, same)
-
-    def skew(self, table: Tensor, fill: float) -> Tensor:
-        """(B, N, M) to (N + M - 1, B, L); places without a cell hold ``fill``."""
-        lanes, steps = self.lanes, self.steps
-        padded = table.new_full((len(table), lanes, lanes + steps), fill)
-        padded[:, :, :steps] = table if self.lanes_are_rows else table.transpose(1, 2)
-        # Reading rows of L + K elements as rows of L + K - 1 shifts each row by one more place.
-        flat = padded.flatten(1)[:, : lanes * (lanes + steps - 1)]
-        return flat.view(len(table), lanes, lanes + steps - 1).permute(2, 0, 1).contiguous()
-
-    def unskew(self, diagonals: Tensor) -> Tensor:
-        """Inverse of :meth:`skew`."""
-        lanes, steps = self.lanes, self.steps
-        padded = diagonals.new_zeros(diagonals.shape[1], lanes * (lanes + steps))
-        padded[:, : lanes * len(diagonals)] = diagonals.permute(1, 2, 0).flatten(1)
-        table = padded.view(-1, lanes, lanes + steps)[:, :, :steps]
-        return (table if self.lanes_are_rows else table.transpose(1, 2)).contiguous()
-
-    def skew_penalty(self, penalty: Tensor) -> Tensor:
-        """One penalty per cell to (N + M - 1, B, L), one per pair to (1, B, 1)."""
-        return self.skew(penalty, 0.0) if penalty.shape == self.shape else penalty.view(1, -1, 1)
 
 
 class _Tables(NamedTuple):
@@ -174,7 +135,7 @@ def _tree_sum(table: Tensor) -> Tensor:
     return table
 
 
-def _as_penalty(layout: _Layout, flow: Tensor, penalty: Tensor) -> Tensor:
+def _as_penalty(layout: AntiDiagonals, flow: Tensor, penalty: Tensor) -> Tensor:
     """Skewed flow into gaps as a derivative in the penalty's own shape."""
     table = layout.unskew(flow)
     return table if penalty.shape == table.shape else _tree_sum(table).view(penalty.shape)
@@ -191,7 +152,7 @@ def _log_sum(terms: Tensor) -> Tensor:
 
 
 def _sweep_forward(
-    layout: _Layout,
+    layout: AntiDiagonals,
     similarity: Tensor,
     gap_open: Tensor,
     gap_extend: Tensor,
@@ -238,7 +199,7 @@ def _sweep_forward(
     return _Tables(skewed, costs_left, costs_above, state, inner, mass.log() + anchor)
 
 
-def _transition_weights(layout: _Layout, tables: _Tables) -> _Weights:
+def _transition_weights(layout: AntiDiagonals, tables: _Tables) -> _Weights:
     state, lowest = tables.state, torch.finfo(tables.state.dtype).min
     # An unreachable state (-inf) has sources of -inf: clamping the divisor makes their weights 0 instead of NaN.
     gap_a, gap_b = (state[2:, channel, :, 1:].clamp(min=lowest).unsqueeze(1) for channel in (_GAP_A, _GAP_B))
@@ -249,7 +210,7 @@ def _transition_weights(layout: _Layout, tables: _Tables) -> _Weights:
     return _Weights(*(torch.nn.functional.pad(weight, (0, 1)) for weight in (diagonal, left, above, final)))
 
 
-def _sweep_backward(layout: _Layout, weights: _Weights, rates: _Weights | None, flow: Tensor | None) -> Tensor:
+def _sweep_backward(layout: AntiDiagonals, weights: _Weights, rates: _Weights | None, flow: Tensor | None) -> Tensor:
     """Probability (D, 3, B, L + 1) that the alignment passes each state; with ``rates``, its rate of change."""
     count, _, batch, lanes = weights.diagonal.shape
     onto_gap_a, onto_gap_b = layout.above, layout.left
@@ -276,7 +237,7 @@ def _gap_flow(weights: _Weights, flow: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sweep_tangents(
-    layout: _Layout, weights: _Weights, rate: Tensor, open_rate: Tensor, extend_rate: Tensor
+    layout: AntiDiagonals, weights: _Weights, rate: Tensor, open_rate: Tensor, extend_rate: Tensor
 ) -> tuple[Tensor, _Weights]:
     """Rates of the total score and of all transition weights along the tangents."""
     count, batch, lanes = rate.shape
