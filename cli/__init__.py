@@ -13,6 +13,7 @@ from .encoders import encoders
 from .evaluate import evaluate
 from .extract import extract
 from .manifest import manifest
+from .retrieve import retrieve
 from .train import train
 from .translation import TranslatingGroup
 
@@ -48,5 +49,5 @@ def main() -> None:
     """
 
 
-for _command in (align, train, evaluate, extract, manifest, encoders, doctor):
+for _command in (align, train, evaluate, retrieve, manifest, extract, encoders, doctor):
     main.add_command(_command)

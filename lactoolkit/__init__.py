@@ -27,6 +27,7 @@ _PUBLIC = {
     "load_trained_encoder": "lactoolkit.models.trained",
     "max_expected_accuracy_path": "lactoolkit.kernels.path_decoding",
     "read_frames": "lactoolkit.video.decoding",
+    "retrieve_frames": "lactoolkit.retrieval.search",
     "soft_smith_waterman": "lactoolkit.ops",
     "soft_smith_waterman_embeddings": "lactoolkit.ops.long_pairs",
 }

@@ -42,6 +42,10 @@ class TrainingError(LacToolkitError):
     """A training run cannot start or go on: too few videos, a loss that is not a number, another run's folder."""
 
 
+class IndexFileError(LacToolkitError):
+    """An index of frames is missing, damaged, or was made in another way than it is searched."""
+
+
 class OutputError(LacToolkitError):
     """A result cannot be written: it exists already, the folder is read-only, the disk is full."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from lactoolkit.errors import ManifestError, OutputError
+from lactoolkit.video.replacing_file import replacing_path
 
 
 @dataclass(frozen=True)
@@ -132,27 +131,10 @@ def replacing_text(path: Path) -> Iterator[TextIO]:
     OutputError
         The file cannot be written.
     """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+    with replacing_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        try:
             yield file
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
-    except UnicodeEncodeError as error:
-        raise OutputError(
-            f"{path}: cannot hold the name {error.object!r}, which is not valid Unicode; rename that file"
-        ) from error
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); check the folder and free space") from error
-    finally:
-        if temporary is not None:
-            os.unlink(temporary)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        except UnicodeEncodeError as error:
+            raise OutputError(
+                f"{path}: cannot hold the name {error.object!r}, which is not valid Unicode; rename that file"
+            ) from error
