@@ -98,7 +98,10 @@ def describe_evaluation(result: EvaluationResult) -> list[str]:
             view = "" if row.view == "all" else row.view
             lines.append([name, view, _cell(cells[0], interval=True), *map(_cell, cells[1:])])
         header = [title, "view", *map(_short, result.methods)]
-        paragraphs.append(format_table(header, lines, right=range(3, len(header))))
+        filled = [k for k in range(len(header)) if any(line[k] for line in lines)]
+        cut = [[line[k] for k in filled] for line in (header, *lines)]
+        first_baseline = sum(k < 3 for k in filled)
+        paragraphs.append(format_table(cut[0], cut[1:], right=range(first_baseline, len(filled))))
     if len(result.classes) > 1:
         columns = {
             row: f"{title} {'' if row.view == 'all' else row.view}".rstrip()
@@ -124,10 +127,11 @@ def _heading(result: EvaluationResult) -> str:
         f"{f'drawn from {count}' if aligned[view] < count else ''}".rstrip()
         for view, count in there_are.items()
     )
+    more = f", {settings['train_videos']} more to learn from" if settings["train_videos"] else ""
+    intervals = "95 % intervals in brackets" if any(one.low == one.low for one in result.figures) else "no intervals"
     return (
-        f"{_short(result.method)}: measured on {settings['videos']} videos{classes}, "
-        f"{settings['train_videos']} more to learn from; 95 % intervals in brackets\n"
-        f"Pairs aligned: {drawn}"
+        f"{_short(result.method)}: measured on {settings['videos']} videos{classes}{more}\n"
+        f"Pairs aligned: {drawn}; {intervals}"
     )
 
 

@@ -123,8 +123,8 @@ def _choose(records: Sequence[VideoRecord], split: str, source: str) -> tuple[li
     labelled = [record for record in records if record.labels is not None]
     if not labelled:
         raise ManifestError(
-            f"{source}: none of its {len(records)} videos has labels; give a CSV manifest whose column labels names a "
-            "file frame,phase for each video"
+            f"{source}: none of its {len(records)} videos has labels; give a CSV manifest (lac manifest writes it) "
+            "whose column labels names a file with the phase of every frame"
         )
     if not any(record.split for record in labelled):
         return [], labelled

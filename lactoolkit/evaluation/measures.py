@@ -313,7 +313,7 @@ def _overlap_measures(
     """Overlap by kind of distractor of the video itself, whatever its partner has."""
     measures: Measures = {}
     kinds = sorted({side.distractor for side in sides})
-    for kind in [ANY, *kinds] if kinds != ["none"] else [ANY]:
+    for kind in [ANY, *kinds] if len(kinds) > 1 else [ANY]:
         chosen = [side for side in sides if kind in (ANY, side.distractor)]
         groups = np.array([(pairs[side.pair][0].group, pairs[side.pair][1].group) for side in chosen])
         for position, metric in enumerate(("core_iou", "core_precision", "core_recall")):

@@ -66,7 +66,7 @@ def test_tables_files_and_figures_say_the_same(data, tmp_path):
     one = one[(one["method"] == "mine") & (one["class"] == "mean")].iloc[0]
     lines = printed.stdout.splitlines()
     assert lines[0].startswith("mine: measured on 8 videos, 10 more to learn from")
-    assert lines[1] == "Pairs aligned: 12 same-view, 12 cross-view"
+    assert lines[1] == "Pairs aligned: 12 same-view, 12 cross-view; 95 % intervals in brackets"
     row = next(k for k, line in enumerate(lines) if line.startswith("AP@5 "))
     assert f"cross  {one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]" in lines[row + 1]
     assert any(line.startswith("core IoU: other task") for line in lines)
