@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .notices import compilation_notice
 from .options import (
     TIME,
     device_option,
@@ -76,20 +77,21 @@ def align(
         check_output(out, overwrite=overwrite)
     from lactoolkit.alignment.align import align_videos
 
-    alignment = align_videos(
-        a,
-        b,
-        encoder=encoder,
-        weights=weights,
-        frame_rate=frame_rate,
-        start_a=start_a,
-        end_a=end_a,
-        start_b=start_b,
-        end_b=end_b,
-        cache=not no_cache,
-        device=device,
-        progress=progress,
-    )
+    with compilation_notice(progress):
+        alignment = align_videos(
+            a,
+            b,
+            encoder=encoder,
+            weights=weights,
+            frame_rate=frame_rate,
+            start_a=start_a,
+            end_a=end_a,
+            start_b=start_b,
+            end_b=end_b,
+            cache=not no_cache,
+            device=device,
+            progress=progress,
+        )
     if out is not None:
         from lactoolkit.report.bundle import write_report
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from .notices import compilation_notice
+from .options import wants_progress
 from .tables import format_table
 
 
@@ -32,7 +34,8 @@ def doctor(as_json: bool, clear_cache: bool) -> None:
         return
     from lactoolkit.report.diagnostics import diagnose
 
-    findings = diagnose()
+    with compilation_notice(wants_progress(quiet=False)):
+        findings = diagnose()
     click.echo(json.dumps(findings, indent=2, ensure_ascii=False) if as_json else "\n\n".join(_describe(findings)))
     if not findings["healthy"]:
         click.get_current_context().exit(1)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _MAX_RATE = 30.0  # analysed frames per second at most, unless asked for more
 _MAX_CELLS = 25_000_000  # of the similarity table, 0.6 GB of working memory
+_MAX_FRAMES = 10_000  # of one video, whose embeddings take 1 GB of working memory then
 _SAME_RATE = 1.2  # a native rate within this factor of the common rate is analysed as it is
 _TOLERANCE = 0.1  # seconds: confidence counts the posterior within this distance of a pair
 _SIGNIFICANT = 0.05
@@ -205,7 +206,8 @@ def _common_rate(
     rate = min(a.frame_rate, b.frame_rate, _MAX_RATE)
     if span_a is None or span_b is None:
         return rate, ""
-    affordable = float(np.sqrt(_MAX_CELLS / max(span_a * span_b, 1e-9))) / _SAME_RATE
+    by_table = float(np.sqrt(_MAX_CELLS / max(span_a * span_b, 1e-9))) / _SAME_RATE
+    affordable = min(by_table, _MAX_FRAMES / max(span_a, span_b, 1e-9) / _SAME_RATE)
     if rate <= affordable:
         return rate, ""
     return affordable, f"The videos are long: {affordable:.2f} frames per second of each were analysed."

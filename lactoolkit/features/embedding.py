@@ -94,11 +94,17 @@ def frame_embeddings(values: np.ndarray, tap_sizes: Sequence[int]) -> np.ndarray
     >>> frame_embeddings(taps, (4, 2)).shape
     (5, 12)
     """
-    parts = []
+    embeddings = np.empty((len(values), 2 * values.shape[1]), np.float32)
+    kernel = np.array([0.25, 0.5, 0.25], np.float32)
+    start = 0
+    # Part by part: all of them at once, and their smoothed copy beside them, would take three times the memory.
     for tap in _taps(values, tap_sizes):
         tap = _standardise(tap)
-        parts += [_unit_rows(tap), _MOTION_WEIGHT * _motion(tap)]
-    return _unit_rows(_smooth(np.concatenate(parts, axis=1), np.array([0.25, 0.5, 0.25], np.float32)))
+        for part in (_unit_rows(tap), _MOTION_WEIGHT * _motion(tap)):
+            embeddings[:, start : start + tap.shape[1]] = _smooth(part, kernel)
+            start += tap.shape[1]
+    embeddings /= np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), _TINY)
+    return embeddings
 
 
 def _taps(values: np.ndarray, tap_sizes: Sequence[int]) -> list[np.ndarray]:

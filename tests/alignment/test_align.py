@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from lactoolkit import align_videos
+from lactoolkit.alignment.align import _common_rate
 from lactoolkit.errors import ParameterError, VideoError
+from lactoolkit.video.decoding import probe
 from lactoolkit.video.encoding import VideoWriter
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
@@ -137,3 +139,12 @@ def test_noise_is_not_better_than_chance(tmp_path):
 def test_frame_rate_must_be_positive(rate):
     with pytest.raises(ParameterError, match="frame_rate"):
         align_videos(SLOW, FAST, frame_rate=rate)
+
+
+@pytest.mark.parametrize(("seconds_a", "seconds_b"), [(10, 10), (3600, 10), (10, 3600), (3600, 3600), (36_000, 1)])
+def test_videos_of_any_length_are_analysed_in_bounded_memory(seconds_a, seconds_b):
+    info = probe(SLOW)
+    rate, note = _common_rate(None, info, info, seconds_a, seconds_b)
+    assert max(seconds_a, seconds_b) * rate <= 10_000
+    assert seconds_a * rate * seconds_b * rate <= 25e6
+    assert (note == "") == (rate == 30)

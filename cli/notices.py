@@ -1,0 +1,26 @@
+"""What to say when something takes long for a reason that the user cannot see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+
+@contextmanager
+def compilation_notice(progress: bool) -> Iterator[None]:
+    """Say on stderr that kernels are being compiled, which happens on the first use on a machine."""
+    if not progress:
+        yield
+        return
+    from lactoolkit.kernels.compilation import watch_compilation
+
+    def began() -> None:
+        click.echo("Compiling the alignment kernels for this machine; only the first run does that ...", err=True)
+
+    def ended(seconds: float) -> None:
+        click.echo(f"Compiled in {seconds:.0f} s.", err=True)
+
+    with watch_compilation(began, ended):
+        yield
