@@ -15,6 +15,9 @@ from .options import device_option, frame_rate_option, quiet_option, wants_progr
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="New folder for the results.")
 @click.option(
+    "--beside", multiple=True, metavar="ENCODER", help="Measure another encoder too; may be given several times."
+)
+@click.option(
     "--split", default="val", show_default=True, metavar="NAME", help="Videos to measure on; train is to learn from."
 )
 @click.option(
@@ -39,6 +42,7 @@ def evaluate(
     encoder: str,
     manifest: Path,
     out: Path | None,
+    beside: tuple[str, ...],
     split: str,
     pairs: int,
     seed: int,
@@ -55,13 +59,13 @@ def evaluate(
     ENCODER is a name from `lac encoders` or a checkpoint of `lac train`. MANIFEST is a CSV file with the columns path,
     labels, class, split, episode, view and distractor (all but path may be missing; `lac manifest` writes it).
     Prints phase classification and progression, Kendall's tau, retrieval, and how good alignments of pairs of videos
-    are, with 95 % bootstrap intervals. With -o, FOLDER receives all figures of all classes (evaluation.csv,
-    evaluation.json) and a picture (evaluation.png).
+    are, with 95 % bootstrap intervals, and marks what differs reliably. With -o, FOLDER receives all figures of all
+    classes (evaluation.csv, evaluation.json) and a picture (evaluation.png).
 
     \b
     Examples:
       lac evaluate lite0 takes.csv
-      lac evaluate run/best.pt takes.csv -o figures --split test
+      lac evaluate run/best.pt takes.csv -o figures --split test --beside other/best.pt
     """
     if out is not None:
         from lactoolkit.report.evaluation_files import check_evaluation_folder
@@ -72,6 +76,7 @@ def evaluate(
     result = measure(
         encoder,
         manifest,
+        beside=beside,
         weights=weights,
         device=device,
         frame_rate=frame_rate,

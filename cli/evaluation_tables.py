@@ -102,6 +102,10 @@ def describe_evaluation(result: EvaluationResult) -> list[str]:
         cut = [[line[k] for k in filled] for line in (header, *lines)]
         first_baseline = sum(k < 3 for k in filled)
         paragraphs.append(format_table(cut[0], cut[1:], right=range(first_baseline, len(filled))))
+    if any(one.differs for one in result.figures):
+        paragraphs.append(
+            f"* {_short(result.method)} differs on the same videos: the 95 % interval of the difference excludes 0."
+        )
     if len(result.classes) > 1:
         columns = {
             row: f"{title} {'' if row.view == 'all' else row.view}".rstrip()
@@ -166,8 +170,10 @@ def _cell(one: Figure | None, interval: bool = False) -> str:
     if one is None or one.value != one.value:
         return ""
     digits = METRICS[one.metric].digits
-    known = interval and one.low == one.low
-    return f"{one.value:.{digits}f}" + (f" [{one.low:.{digits}f}, {one.high:.{digits}f}]" if known else "")
+    value = f"{one.value:.{digits}f}"
+    if interval:
+        return value + (f" [{one.low:.{digits}f}, {one.high:.{digits}f}]" if one.low == one.low else "")
+    return value + ("*" if one.differs else " ")
 
 
 def _short(name: str) -> str:

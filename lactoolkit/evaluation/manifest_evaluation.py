@@ -31,6 +31,7 @@ def evaluate(
     encoder: str | Path | FrameEncoder | TrainedEncoder,
     manifest: str | Path | Sequence[VideoRecord],
     *,
+    beside: Sequence[str | Path] = (),
     weights: str | Path | None = None,
     device: str = "auto",
     frame_rate: float | None = None,
@@ -53,8 +54,10 @@ def evaluate(
         Name of an encoder, a checkpoint, or either of them loaded already.
     manifest : path, or sequence of VideoRecord
         The videos and their labels; see :func:`lactoolkit.video.datasets.read_video_manifest`.
+    beside : sequence of str or path
+        Further encoders to measure on the same videos and pairs.
     weights : path, optional
-        Other weights for a named encoder.
+        Other weights for the encoder.
     device : str
         Where the encoder runs.
     frame_rate : float, optional
@@ -97,7 +100,9 @@ def evaluate(
     method = str(encoder) if isinstance(encoder, str | Path) else encoder.identity
     options = {"device": device, "frame_rate": frame_rate, "cache": cache}
     methods = {method: _embed(train + measured, labels, encoder, {"weights": weights, **options}, progress)}
-    if method != UNTRAINED or weights is not None:
+    for other in beside:
+        methods[str(other)] = _embed(train + measured, labels, other, options, progress)
+    if UNTRAINED not in methods or weights is not None:
         methods[f"untrained {UNTRAINED}"] = _embed(train + measured, labels, UNTRAINED, options, progress)
     identity = methods[method][0].embeddings.encoder
     result = evaluate_embeddings(

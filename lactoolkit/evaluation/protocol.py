@@ -19,7 +19,6 @@ from lactoolkit.evaluation.chance import (
 )
 from lactoolkit.evaluation.measures import (
     Aligner,
-    Key,
     Measures,
     align_by_embeddings,
     align_by_stretch,
@@ -27,8 +26,8 @@ from lactoolkit.evaluation.measures import (
     neighbour_measures,
     probe_measures,
 )
-from lactoolkit.evaluation.result import MEAN, METRICS, EvaluationResult, Figure, Reliability, sorted_figures
-from lactoolkit.evaluation.statistics import bootstrap_replicates, figure, interval
+from lactoolkit.evaluation.result import EvaluationResult, Reliability, sorted_figures
+from lactoolkit.evaluation.summary import summarise
 from lactoolkit.evaluation.videos import LabelledVideo, draw_pairs, position_embeddings, views
 
 POSITION = "position only"
@@ -95,7 +94,7 @@ def evaluate_embeddings(
     labels = (*methods, POSITION, STRETCH, CHANCE)
     return EvaluationResult(
         labels,
-        sorted_figures(_figures(measured, seed), classes, labels),
+        sorted_figures(summarise(measured, method, seed), classes, labels),
         tuple(Reliability(label, view, *counted) for (label, view), counted in bins.items() if counted[2].any()),
         {
             "seed": seed,
@@ -214,45 +213,3 @@ def _classes(train: Sequence[LabelledVideo], val: Sequence[LabelledVideo]) -> tu
     if not names:
         raise ManifestError(f"nothing to compare: {'; '.join(notes)}; measuring needs 2 labelled videos of a class")
     return names, notes
-
-
-def _figures(measured: Mapping[str, Mapping[str, Measures]], seed: int) -> list[Figure]:
-    """Figures of all classes, and over classes: classes are resampled independently of each other."""
-    figures = []
-    over: dict[tuple[str, Key], list[tuple[Figure, np.ndarray]]] = defaultdict(list)
-    for number, (name, methods) in enumerate(measured.items()):
-        for label, measures in methods.items():
-            for key, measure in measures.items():
-                replicates = bootstrap_replicates(measure.statistic, measure.groups, seed + number)
-                one = _figure(
-                    name,
-                    key,
-                    label,
-                    figure(measure.statistic, len(measure.groups)),
-                    replicates,
-                    len(measure.groups),
-                    len(np.unique(measure.groups)),
-                )
-                figures.append(one)
-                over[label, key].append((one, replicates))
-    for (label, key), parts in over.items():
-        combine = np.sum if METRICS[key.metric].over_classes == "sum" else np.mean
-        ones = [one for one, _ in parts]
-        figures.append(
-            _figure(
-                MEAN,
-                key,
-                label,
-                float(combine([one.value for one in ones])),
-                combine([replicates for _, replicates in parts], axis=0),
-                sum(one.units for one in ones),
-                sum(one.groups for one in ones),
-            )
-        )
-    return figures
-
-
-def _figure(name: str, key: Key, label: str, value: float, replicates: np.ndarray, units: int, groups: int) -> Figure:
-    # How many pairs fail is a count of this very set: resampled, it would answer no question.
-    low, high = (float("nan"),) * 2 if METRICS[key.metric].over_classes == "sum" else interval(replicates)
-    return Figure(name, key.metric, key.view, key.frames, key.distractor, label, value, low, high, units, groups)

@@ -11,7 +11,21 @@ import pandas as pd
 
 FORMAT_NAME = "lactoolkit-evaluation"
 MEAN = "mean"
-COLUMNS = ("class", "metric", "view", "frames", "distractor", "method", "value", "low", "high", "units", "groups")
+COLUMNS = (
+    "class",
+    "metric",
+    "view",
+    "frames",
+    "distractor",
+    "method",
+    "value",
+    "low",
+    "high",
+    "difference_low",
+    "difference_high",
+    "units",
+    "groups",
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,8 @@ class Figure:
         The encoder's label or the name of a baseline.
     value, low, high : float
         The figure and its 95 % interval; NaN where there is none.
+    difference_low, difference_high : float
+        95 % interval of the evaluated encoder's figure less this one, measured on the same videos.
     units : int
         Videos or pairs it is measured on.
     groups : int
@@ -86,8 +102,15 @@ class Figure:
     value: float
     low: float
     high: float
+    difference_low: float
+    difference_high: float
     units: int
     groups: int
+
+    @property
+    def differs(self) -> bool:
+        """Whether the evaluated encoder's figure differs from this one more than the draw of videos explains."""
+        return self.difference_low > 0 or self.difference_high < 0
 
 
 @dataclass(frozen=True)

@@ -54,13 +54,13 @@ def lac(*arguments):
 def test_tables_files_and_figures_say_the_same(data, tmp_path):
     manifest, _, asked = data
     out = tmp_path / "figures"
-    printed = lac("mine", manifest, "-o", out)
+    printed = lac("mine", manifest, "-o", out, "--beside", "other")
     assert (printed.exit_code, printed.stderr) == (0, "")
-    assert {encoder for _, encoder in asked} == {"mine", "lite0"}
+    assert {encoder for _, encoder in asked} == {"mine", "other", "lite0"}
     assert sorted(path.name for path in out.iterdir()) == ["evaluation.csv", "evaluation.json", "evaluation.png"]
     table = pd.read_csv(out / "evaluation.csv", keep_default_na=False, na_values=[""])
     document = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
-    assert document["methods"] == ["mine", "untrained lite0", "position only", "linear stretch", "chance"]
+    assert document["methods"] == ["mine", "other", "untrained lite0", "position only", "linear stretch", "chance"]
     assert len(table) == len(document["figures"])
     one = table[(table["metric"] == "ap_5") & (table["view"] == "cross") & (table["frames"] == "whole")]
     one = one[(one["method"] == "mine") & (one["class"] == "mean")].iloc[0]

@@ -151,3 +151,21 @@ def test_labels_must_reach_the_last_frame():
     phases = make_phases((9, 9))
     with pytest.raises(ParameterError, match=r"labels for 18 frames, but .*a.mp4 has at least 20"):
         make_labelled("a.mp4", phases, np.ones((20, 4), np.float32))
+
+
+def test_differences_are_paired(result):
+    """Both methods see the same draws: a collapse shows as surely as the worst draw allows, a copy not at all."""
+    by_method = {
+        one.method: one
+        for one in result.figures
+        if (one.class_name, one.metric, one.view, one.frames) == ("mean", "tau", "same", "core")
+    }
+    assert by_method["collapsed"].differs
+    assert by_method["collapsed"].difference_low == pytest.approx(by_method["content"].low)
+    assert not by_method["content"].differs
+    rng = np.random.default_rng(4)
+    videos = make_set(rng, 4, split="", views=("",))
+    same = evaluate_embeddings({"one": ([], videos), "two": ([], videos)})
+    twins = [one for one in same.figures if one.method == "two" and one.low == one.low]
+    assert twins
+    assert all(one.difference_low == one.difference_high == 0 for one in twins)
