@@ -2,12 +2,30 @@
 
 from typing import NamedTuple
 
+from lactoolkit.kernels.cuda_tiles import TILE
 from lactoolkit.kernels.cuda_warp import LANES, SEGMENT
 
 SUMMARY_WORDS = 8
 FINAL_WORDS = 8
 PARTIAL_WORDS = 4
 COUNTER_WORDS = 8
+
+
+class KeptPlaces(NamedTuple):
+    """Where the backward pass keeps each word of the forward sums of a segment."""
+
+    match: int
+    gap_a: int
+    exponent: int
+    match_t: int
+    gap_a_t: int
+    gap_a_e: int
+    up: int
+    up_b: int
+    up_e: int
+    up_t: int
+    up_b_t: int
+    up_b_e: int
 
 
 class Kind(NamedTuple):
@@ -45,11 +63,50 @@ class Kind(NamedTuple):
         return 2 + penalties + ((3 if self.per_cell else 1) if self.dual else 0)
 
     @property
+    def bounded(self) -> bool:
+        """Whether segments may be done with one exponent a lane."""
+        return not self.per_cell and not self.wide
+
+    @property
+    def open_tile(self) -> int:
+        """Place of p; wide: of its mantissas, those of its exponents follow."""
+        return 2 * TILE
+
+    @property
+    def extend_tile(self) -> int:
+        """Place of q, likewise."""
+        return (4 if self.wide else 3) * TILE
+
+    @property
+    def rate_tile(self) -> int:
+        """Place of the tangents of S."""
+        return (2 if not self.per_cell else 6 if self.wide else 4) * TILE
+
+    @property
+    def open_rate_tile(self) -> int:
+        """Place of the tangents of the penalties for opening."""
+        return self.rate_tile + TILE
+
+    @property
+    def extend_rate_tile(self) -> int:
+        """Place of the tangents of the penalties for extending."""
+        return self.rate_tile + 2 * TILE
+
+    @property
+    def _kept(self) -> int:
+        return 6 if self.wide else 5 if self.dual else 3
+
+    @property
     def kept_words(self) -> int:
         """Words that the backward pass keeps in shared memory of the forward sums of a segment."""
-        with_left = 6 if self.wide else 5 if self.dual else 3
-        others = 6 if self.wide else 5 if self.dual else 3
-        return (with_left * (SEGMENT + 1) + others * SEGMENT) * LANES
+        return self._kept * (2 * SEGMENT + 1) * LANES
+
+    @property
+    def kept_places(self) -> KeptPlaces:
+        """Where they are. Those of the left neighbour are those of the step before, so they have a row more."""
+        row, column = (SEGMENT + 1) * LANES, SEGMENT * LANES
+        lefts = [i * row for i in range(6)]
+        return KeptPlaces(*lefts, *(self._kept * row + i * column for i in range(6)))
 
 
 class Layout(NamedTuple):

@@ -1,4 +1,4 @@
-"""What the CUDA kernels need of a warp: neighbours, messages between blocks, tiles that pass through shared memory.
+"""What the CUDA kernels need of a warp: neighbours, votes, messages between blocks.
 
 In numba's simulator (``NUMBA_ENABLE_CUDASIM=1``), which has no warp operations, blocks run one after another and the
 threads of a block meet at barriers: there the exchange between lanes is emulated.
@@ -19,8 +19,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from lactoolkit.kernels.scaled_numbers import (
-    EMPTY,
-    MAX_WEIGHT_EXPONENT,
     cast_like,
     exponent_as_float,
     float_as_exponent,
@@ -34,9 +32,6 @@ SIMULATED = bool(config.ENABLE_CUDASIM)
 LANES = 32
 SEGMENT = 8
 """Steps between two checkpoints; also the columns of one message."""
-TILE_STRIDE = 36
-"""Words between two steps in a tile: lanes that write 4 rows of 8 columns hit 32 different banks."""
-TILE = SEGMENT * TILE_STRIDE
 
 _ALL = 0xFFFFFFFF
 _SIGN = np.int32(-(2**31))
@@ -75,7 +70,11 @@ def scale_of(exponent, like):
 if SIMULATED:
     _exchanged: list[Any] = [None] * LANES
 
-    device_weight_of = weight_of
+    @cuda.jit(device=True)
+    def bounded_weight(value, c0, c0_rest, c1, c2, c3, c4):
+        """exp(value / t) as a number, and its logarithm to base 2; for numbers within the range of the type."""
+        mantissa, exponent = weight_of(value, c0, c1, c2, c3, c4)
+        return mantissa * scale_of(exponent, value), value * c0
 
     @cuda.jit(device=True)
     def synchronise_warp():
@@ -109,6 +108,24 @@ if SIMULATED:
         _exchanged[lane] = value
         cuda.syncthreads()
         result = _exchanged[min(lane + 1, LANES - 1)]
+        cuda.syncthreads()
+        return result
+
+    @cuda.jit(device=True)
+    def shuffle_from(value, lane):
+        """The value of a lane."""
+        _exchanged[cuda.threadIdx.x] = value
+        cuda.syncthreads()
+        result = _exchanged[lane]
+        cuda.syncthreads()
+        return result
+
+    @cuda.jit(device=True)
+    def all_lanes(condition):
+        """Whether a condition holds in all lanes."""
+        _exchanged[cuda.threadIdx.x] = condition
+        cuda.syncthreads()
+        result = all(_exchanged)
         cuda.syncthreads()
         return result
 
@@ -150,6 +167,16 @@ else:
     def shuffle_down(value):
         """The value of the lane after; the last lane keeps its own."""
         return cuda.shfl_down_sync(_ALL, value, 1)
+
+    @njit(inline="always")
+    def shuffle_from(value, lane):
+        """The value of a lane."""
+        return cuda.shfl_sync(_ALL, value, lane)
+
+    @njit(inline="always")
+    def all_lanes(condition):
+        """Whether a condition holds in all lanes."""
+        return cuda.all_sync(_ALL, condition)
 
     def _element(context, builder, array_type, array, index):
         structure = context.make_array(array_type)(context, builder, array)
@@ -197,24 +224,15 @@ else:
         return types.float32(types.float32), build
 
     @njit(inline="always")
-    def device_weight_of(value, c0, c1, c2, c3, c4):
-        """:func:`weight_of` with a card's own means: half the instructions in float32."""
-        if is_double(value):
-            return weight_of(value, c0, c1, c2, c3, c4)
-        limit = cast_like(MAX_WEIGHT_EXPONENT, value)
+    def bounded_weight(value, c0, c0_rest, c1, c2, c3, c4):
+        """exp(value / t) as a number, and its logarithm to base 2; for numbers within the range of the type."""
         octaves = value * c0
-        bounded = min(max(octaves, -limit), limit)
-        bounded = bounded if bounded == bounded else cast_like(0.0, value)
-        rounding = cast_like(12582912.0, value)
-        shifted = bounded + rounding
-        whole = shifted - rounding
-        # The last bits of the shifted number are the rounded one.
-        exponent = np.int32(float_as_exponent(shifted) - np.int32(0x4B400000))
-        rest = ((value - whole * c1) - whole * c2) - whole * c3
-        mantissa = cast_like(_exponential_2(rest * c0), value)
-        mantissa = mantissa if octaves < limit else cast_like(np.nan, value)
-        is_zero = octaves <= -limit
-        return cast_like(0.0, value) if is_zero else mantissa, EMPTY if is_zero else exponent
+        if is_double(value):
+            mantissa, exponent = weight_of(value, c0, c1, c2, c3, c4)
+            return mantissa * scale_of(exponent, value), octaves
+        rest = cuda.fma(value, c0_rest, cuda.fma(value, c0, -octaves))
+        rounded = cast_like(_exponential_2(octaves), value)
+        return cuda.fma(rounded, rest * cast_like(0.6931471805599453, value), rounded), octaves
 
     @intrinsic
     def has_arrived(typing_context, word):
@@ -234,76 +252,3 @@ def receive(work, index):
     while not has_arrived(word):
         word = read_word(work, index)
     return word
-
-
-@cuda.jit(device=True, inline="always")
-def fetch(array, start, row_0, rows, columns, stride, first_column, ahead, outside, lane):
-    """Read the skewed tile of one segment, whose lane l holds columns ``first_column - l`` and on.
-
-    ``start`` is the place of the table in ``array`` and ``stride`` the distance of two of its rows. Cells outside
-    ``rows`` x
-    ``columns`` become ``outside``. Each lane gets 8 values that lie 8 to a row in memory, for :func:`put_down`.
-    """
-    column = first_column + (lane & 7)
-    first_row = lane >> 3
-    place = start + (row_0 + first_row) * stride + (column - first_row)
-    if row_0 + LANES <= rows and first_column >= LANES - 1 and first_column + SEGMENT <= columns:
-        for i in range(SEGMENT):
-            ahead[i] = array[np.uint64(place + i * (4 * stride - 4))]
-    else:
-        for i in range(SEGMENT):
-            row = 4 * i + first_row
-            value = outside
-            if row_0 + row < rows and column >= row and column < columns + row:
-                value = array[np.uint64(place + i * (4 * stride - 4))]
-            ahead[i] = value
-
-
-@cuda.jit(device=True, inline="always")
-def put_down(ahead, tile, offset, lane):
-    """Write what :func:`fetch` read to a tile in shared memory, where lane l finds its value of step k."""
-    place = offset + (lane & 7) * TILE_STRIDE + (lane >> 3)
-    for i in range(SEGMENT):
-        tile[place + 4 * i] = ahead[i]
-
-
-@cuda.jit(device=True, inline="always")
-def put_weights(ahead, tile, offset, lane, c0, c1, c2, c3, c4):
-    """Write exp(value / t) of what :func:`fetch` read to two tiles, of mantissas and of exponents.
-
-    Eight independent chains of arithmetic at once, and none of it where one cell waits for another.
-    """
-    place = offset + (lane & 7) * TILE_STRIDE + (lane >> 3)
-    for i in range(SEGMENT):
-        weight, exponent = device_weight_of(ahead[i], c0, c1, c2, c3, c4)
-        tile[place + 4 * i] = weight
-        tile[place + 4 * i + TILE] = kept_exponent(exponent, weight)
-
-
-@cuda.jit(device=True, inline="always")
-def put_penalties(ahead, tile, offset, lane, c0, c1, c2, c3, c4):
-    """Write exp(-penalty / t) as numbers, and return the lowest exponent among them."""
-    place = offset + (lane & 7) * TILE_STRIDE + (lane >> 3)
-    lowest = np.int32(0)
-    for i in range(SEGMENT):
-        weight, exponent = device_weight_of(ahead[i], -c0, -c1, -c2, -c3, -c4)
-        tile[place + 4 * i] = weight * scale_of(exponent, weight)
-        lowest = min(lowest, exponent)
-    return lowest
-
-
-@cuda.jit(device=True, inline="always")
-def write_back(tile, offset, array, start, row_0, rows, columns, stride, first_column, lane):
-    """Copy a tile to memory: the reverse of :func:`fetch` and :func:`put_down`."""
-    column = first_column + (lane & 7)
-    first_row = lane >> 3
-    word = offset + (lane & 7) * TILE_STRIDE + first_row
-    place = start + (row_0 + first_row) * stride + (column - first_row)
-    if row_0 + LANES <= rows and first_column >= LANES - 1 and first_column + SEGMENT <= columns:
-        for i in range(SEGMENT):
-            array[np.uint64(place + i * (4 * stride - 4))] = tile[word + 4 * i]
-    else:
-        for i in range(SEGMENT):
-            row = 4 * i + first_row
-            if row_0 + row < rows and column >= row and column < columns + row:
-                array[np.uint64(place + i * (4 * stride - 4))] = tile[word + 4 * i]

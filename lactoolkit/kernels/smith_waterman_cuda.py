@@ -132,7 +132,14 @@ def _kinds(per_cell: bool, dual: bool) -> list[Kind]:
     return [Kind(per_cell, dual, False), Kind(per_cell, True, True)]
 
 
-_constants = functools.lru_cache(maxsize=64)(temperature_constants)
+
+@functools.lru_cache(maxsize=64)
+def _constants(temperature: float, dtype: str) -> list[float]:
+    """What :func:`weight_of` needs, and what its first number lacks of 1 / (t ln 2)."""
+    constants = [float(value) for value in temperature_constants(temperature, dtype)]
+    return [*constants, 1.0 / (temperature * math.log(2.0)) - constants[0]]
+
+
 _layout = functools.lru_cache(maxsize=256)(lambda per_cell, dual, *sizes: plan_layout(_kinds(per_cell, dual), *sizes))
 
 
@@ -141,8 +148,8 @@ def source(direction: str, kind: Kind, itemsize: int) -> tuple[Any, tuple[Any, .
     real, dtype = (float32, np.float32) if itemsize == 4 else (float64, np.float64)
     array, longs, ints = real[::1], int64[::1], int32[::1]
     if direction == "forward":
-        return make_forward(kind, dtype), (*(array,) * 6, longs, array, array, ints, *(int64,) * 13, *(float64,) * 6)
-    return make_backward(kind, dtype), (*(array,) * 6, longs, *(array,) * 4, ints, *(int64,) * 12, *(float64,) * 5)
+        return make_forward(kind, dtype), (*(array,) * 6, longs, array, array, ints, *(int64,) * 13, *(float64,) * 7)
+    return make_backward(kind, dtype), (*(array,) * 6, longs, *(array,) * 4, ints, *(int64,) * 12, *(float64,) * 6)
 
 
 @functools.cache
@@ -200,7 +207,7 @@ class _Call:
         else:
             address, size, itemsize = self.workspace
             self.counters = DeviceArray(address, size * (itemsize // 4), 4)
-        self.constants = [float(value) for value in _constants(self.temperature, f"f{self.itemsize}")]
+        self.constants = _constants(self.temperature, f"f{self.itemsize}")
 
     def run(self, scores: Any, outputs: tuple[Any, Any, Any] | None) -> None:
         pairs, rows, columns = self.shape

@@ -12,39 +12,26 @@ import math
 import numpy as np
 from numba import cuda
 
-from lactoolkit.kernels.cells import (
-    forward_cell,
-    forward_cell_tangent,
-    scaled_forward_cell,
-    shared_exponent_limit,
-)
-from lactoolkit.kernels.cuda_layout import (
-    FINAL_WORDS,
-    SUMMARY_WORDS,
-    Kind,
-)
+from lactoolkit.kernels import cuda_bounded, cuda_exact
+from lactoolkit.kernels.cuda_bounded import complete_weights, drop_of, place_in_lane, reach_of, weight_limit
+from lactoolkit.kernels.cuda_layout import FINAL_WORDS, SUMMARY_WORDS, Kind
+from lactoolkit.kernels.cuda_messages import make_load_others, make_messages, make_penalties_of_pair
+from lactoolkit.kernels.cuda_tiles import TILE, fetch, put_bounded_weights, put_weights
 from lactoolkit.kernels.cuda_warp import (
     LANES,
     SEGMENT,
-    TILE,
-    TILE_STRIDE,
-    exponent_of_kept,
+    all_lanes,
     exponent_of_word,
-    fetch,
-    has_arrived,
-    put_down,
-    put_penalties,
-    put_weights,
-    read_word,
     receive,
     scale_of,
+    shuffle_from,
     shuffle_up,
     shuffle_xor,
     synchronise_warp,
     word_of_exponent,
     write_word,
 )
-from lactoolkit.kernels.scaled_numbers import EMPTY, scaled_sum, weight_of
+from lactoolkit.kernels.scaled_numbers import EMPTY, normalised, scaled_sum
 
 _LN_2 = math.log(2.0)
 
@@ -52,19 +39,22 @@ _LN_2 = math.log(2.0)
 def make_forward(kind: Kind, real):
     """The kernel for one kind of computation and one floating-point type, not yet compiled."""
     per_cell, dual, wide = kind
+    bounded = kind.bounded
     message_words, state_words, tiles = kind.forward_message, kind.state, kind.tiles
     message = message_words * SEGMENT
-    box_size, tile_size = 2 * message, tiles * TILE
-    box_and_bin = box_size + message
     rounds = -(-message // LANES)
-    open_tile, extend_tile = 2 * TILE, (4 if wide else 3) * TILE
-    rate_tile = (2 if not per_cell else 6 if wide else 4) * TILE
-    open_rate_tile, extend_rate_tile = rate_tile + TILE, rate_tile + 2 * TILE
+    tile_size, box_and_bin = tiles * TILE, 3 * message
+    ask, take, put, send = make_messages(message)
+    load_others, penalties_of_pair = make_load_others(kind, real), make_penalties_of_pair(kind, real)
+    unpack = cuda_bounded.make_unpack_forward(dual, real)
+    bounded_sweep = cuda_bounded.make_forward_sweep(dual, real, kind.rate_tile, False)
+    box_size = cuda_bounded.BOX if bounded else 1
+    exact_sweep = cuda_exact.make_forward_sweep(kind, real)
 
     def forward(
         similarity, gap_open, gap_extend, tangent_similarity, tangent_open, tangent_extend, lengths, scores, work,
         counters, pairs, rows, columns, gap_stride, extend_stride, summaries, finals, messages, checkpoints, ragged,
-        allow_empty, keep, differentiate, temperature, c0, c1, c2, c3, c4,
+        allow_empty, keep, differentiate, temperature, c0, c1, c2, c3, c4, c0_rest,
     ):  # fmt: skip
         lane = np.int32(cuda.threadIdx.x)
         stripes = (rows + LANES - 1) // LANES
@@ -91,38 +81,35 @@ def make_forward(kind: Kind, real):
         all_segments = (columns + LANES + SEGMENT - 1) // SEGMENT
         final = finals + pair * FINAL_WORDS
         zero = real(0)
-        c0, c1, c2, c3, c4 = real(c0), real(c1), real(c2), real(c3), real(c4)
+        c0, c1, c2, c3, c4, c0_rest = real(c0), real(c1), real(c2), real(c3), real(c4), real(c0_rest)
 
         first_open = gap_open[pair * gap_stride]
         first_extend = gap_extend[pair * extend_stride]
-        p, pe = weight_of(first_open, -c0, -c1, -c2, -c3, -c4)
-        q, qe = weight_of(first_extend, -c0, -c1, -c2, -c3, -c4)
-        lowest, highest = min(pe, qe), max(pe, qe)
-        if per_cell:
-            highest = np.int32(0)
-            if wide:
-                lowest = exponent_of_word(work[final + 3])
-        spread_is_wide = np.float64(highest) - np.float64(lowest) > shared_exponent_limit(first_open)
-        # With penalties per cell their spread is known only at the end: the kernel for wide ones then starts afresh.
-        mine = spread_is_wide if wide else (per_cell or not spread_is_wide)
-        if not mine:
+        lowest_of_cells = np.int32(0)
+        if per_cell and wide:
+            lowest_of_cells = exponent_of_word(work[final + 3])
+        p, pe, p_rate, q, qe, q_rate, common, lowest, is_mine = penalties_of_pair(
+            first_open, first_extend, tangent_open, tangent_extend, pair, differentiate, lowest_of_cells, wide,
+            c0, c1, c2, c3, c4,
+        )  # fmt: skip
+        if not is_mine:
             last_stripe = first_stripe
-        # The larger of p and q sets the exponent that they share: no sum is larger than its terms.
-        common = max(pe, qe)
-        if per_cell:
-            common = np.int32(0)
-        p_rate, q_rate = zero, zero
-        if dual and differentiate and not per_cell:
-            p_rate = -c4 * tangent_open[pair]
-            q_rate = -c4 * tangent_extend[pair]
-        if not wide:
-            p, q = p * scale_of(pe - common, p), q * scale_of(qe - common, q)
+        true_p, true_q, least, most, is_tame = p, q, zero, zero, False
+        if bounded:
+            true_p, true_q = p * scale_of(common, zero), q * scale_of(common, zero)
+            drop, is_tame = drop_of(pe, qe, zero)
+            least = scale_of(drop - reach_of(zero), zero)
+            most = scale_of(reach_of(zero) - drop, zero)
 
         tile = cuda.shared.array(tile_size, real)
         inbox = cuda.shared.array(message, real)
         outbox = cuda.shared.array(box_and_bin, real)
+        box = cuda.shared.array(box_size, real)
         pending = cuda.local.array(rounds, real)
+        words = cuda.local.array(rounds, real)
         ahead = cuda.local.array(SEGMENT, real)
+        nothing = cuda.local.array(1, real)
+        unused = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
         outside = real(-np.inf)
         for stripe in range(first_stripe, min(last_stripe, own_stripes)):
             row_0 = np.int64(stripe) * LANES
@@ -134,58 +121,75 @@ def make_forward(kind: Kind, real):
             checkpoint = checkpoints + here * all_segments * (state_words * LANES)
             has_above, has_below = stripe > 0, stripe + 1 < own_stripes
             publishes = has_below and lane == LANES - 1
+            is_row = row_0 + lane < n
 
-            match, gap_a, gap_b, diagonal, opened = zero, zero, zero, zero, zero
-            match_e, gap_a_e, gap_b_e, diagonal_e, opened_e = EMPTY, EMPTY, EMPTY, EMPTY, EMPTY
-            match_t, gap_a_t, gap_b_t, diagonal_t, opened_t = zero, zero, zero, zero, zero
+            match, gap_a, gap_b, diagonal = zero, zero, zero, zero
+            match_e, gap_a_e, gap_b_e, diagonal_e = EMPTY, EMPTY, EMPTY, EMPTY
+            match_t, gap_a_t, gap_b_t, diagonal_t = zero, zero, zero, zero
             total, total_t, total_e = zero, zero, EMPTY
 
             fetch(similarity, table, row_0, n, m, columns, 0, ahead, outside, lane)
             synchronise_warp()
             for r in range(rounds):
-                if lane + r * LANES < message:
-                    inbox[lane + r * LANES] = zero
-                    if (lane + r * LANES) // SEGMENT == 2 or (lane + r * LANES) // SEGMENT == 5:
-                        inbox[lane + r * LANES] = word_of_exponent(EMPTY, zero)
-            if has_above:
-                for r in range(rounds):
-                    if lane + r * LANES < message and segments > 0:
-                        pending[r] = read_word(work, from_above + lane + r * LANES)
+                words[r] = zero
+                if (lane + r * LANES) // SEGMENT == 2 or (lane + r * LANES) // SEGMENT == 5:
+                    words[r] = word_of_exponent(EMPTY, zero)
+            put(words, inbox, lane)
+            if bounded:
+                box[lane + 32] = zero
+            if has_above and segments > 0:
+                ask(work, from_above, pending, lane)
             for segment in range(segments):
                 step_0 = np.int64(segment) * SEGMENT
-                put_weights(ahead, tile, 0, lane, c0, c1, c2, c3, c4)
-                if dual:
-                    seen = n if differentiate else np.int64(0)
-                    fetch(tangent_similarity, table, row_0, seen, m, columns, step_0, ahead, zero, lane)
-                    put_down(ahead, tile, rate_tile, lane)
-                if per_cell:
-                    fetch(gap_open, table, row_0, n, m, columns, step_0, ahead, first_open, lane)
-                    if wide:
-                        put_weights(ahead, tile, open_tile, lane, -c0, -c1, -c2, -c3, -c4)
-                    else:
-                        lowest = min(lowest, put_penalties(ahead, tile, open_tile, lane, c0, c1, c2, c3, c4))
-                    fetch(gap_extend, table, row_0, n, m, columns, step_0, ahead, first_extend, lane)
-                    if wide:
-                        put_weights(ahead, tile, extend_tile, lane, -c0, -c1, -c2, -c3, -c4)
-                    else:
-                        lowest = min(lowest, put_penalties(ahead, tile, extend_tile, lane, c0, c1, c2, c3, c4))
-                    if dual:
-                        fetch(tangent_open, table, row_0, seen, m, columns, step_0, ahead, zero, lane)
-                        put_down(ahead, tile, open_rate_tile, lane)
-                        fetch(tangent_extend, table, row_0, seen, m, columns, step_0, ahead, zero, lane)
-                        put_down(ahead, tile, extend_rate_tile, lane)
-                if has_above and segment < blocks:
-                    for r in range(rounds):
-                        if lane + r * LANES < message:
-                            place = from_above + segment * message + lane + r * LANES
-                            word = pending[r]
-                            while not has_arrived(word):
-                                word = read_word(work, place)
-                            inbox[lane + r * LANES] = word
-                            if segment + 1 < blocks:
-                                pending[r] = read_word(work, place + message)
-                # The next segment's cells travel while this one is computed.
+                # First the tiles of this segment; the next segment's cells travel while this one is computed.
+                is_bounded = False
+                if bounded:
+                    is_bounded = all_lanes(
+                        put_bounded_weights(
+                            ahead, tile, weight_limit(zero), row_0, n, m, step_0, lane, c0, c0_rest, c1, c2, c3, c4
+                        )
+                    )
+                if not is_bounded:
+                    put_weights(ahead, tile, 0, lane, c0, c1, c2, c3, c4)
+                lowest = load_others(
+                    gap_open, gap_extend, tangent_similarity, tangent_open, tangent_extend, tile, ahead, lowest,
+                    differentiate, first_open, first_extend, table, row_0, n, m, columns, step_0, lane,
+                    c0, c1, c2, c3, c4,
+                )  # fmt: skip
                 fetch(similarity, table, row_0, n, m, columns, step_0 + SEGMENT, ahead, outside, lane)
+                has_words = has_above and segment < blocks
+                if has_words:
+                    place = from_above + segment * message
+                    take(work, place, pending, words, lane)
+                    if segment + 1 < blocks:
+                        ask(work, place + message, pending, lane)
+                    put(words, inbox, lane)
+                box_0 = (np.int64(segment) & 1) * message + 1
+                next_box = message + 1 - box_0
+                is_done = False
+                if bounded:
+                    is_alive = is_row and step_0 < m + lane
+                    exponent, start, inflow = place_in_lane(match_e, shuffle_up(match_e), lane == 0, is_alive, zero)
+                    last_exponent = shuffle_from(exponent, LANES - 1)
+                    is_ready = is_tame and (match_e != EMPTY or step_0 <= lane or not is_alive)
+                    if is_bounded and all_lanes(is_ready):
+                        unpack(words, has_words, box, lane, exponent)
+                        synchronise_warp()
+                        first_step = np.int32(lane - step_0) if is_row else np.int32(SEGMENT)
+                        last_step = np.int32(min(lane - step_0 + m, SEGMENT))
+                        to_exponent = scale_of(np.int32(diagonal_e - exponent), zero)
+                        penalties = (true_p, true_q, true_p * p_rate, true_q * q_rate)
+                        first_box = box_0 if publishes else np.int64(2 * message)
+                        last_box = next_box if publishes else np.int64(2 * message)
+                        (
+                            new_match, new_gap_a, new_gap_b, new_diagonal, new_match_t, new_gap_a_t, new_gap_b_t,
+                            new_diagonal_t, sum_match, sum_match_t, smallest, largest,
+                        ) = bounded_sweep(
+                            tile, box, outbox, first_box, last_box, unused, lane, first_step, last_step, match, gap_a, gap_b, diagonal * to_exponent,
+                            match_t, gap_a_t, gap_b_t, diagonal_t * to_exponent, start, inflow,
+                            penalties, c4,
+                        )  # fmt: skip
+                        is_done = all_lanes(smallest >= least and largest <= most)
                 if keep:
                     save = checkpoint + segment * (state_words * LANES) + lane
                     work[save] = match
@@ -193,7 +197,9 @@ def make_forward(kind: Kind, real):
                     work[save + 64] = gap_b
                     work[save + 96] = word_of_exponent(match_e, zero)
                     work[save + 128] = diagonal
-                    work[save + 160] = word_of_exponent(diagonal_e, zero)
+                    # The backward pass does not find out again which way this segment went.
+                    flag = np.int32(1) if is_done else np.int32(0)
+                    work[save + 160] = word_of_exponent(np.int32(2 * diagonal_e + flag), zero)
                     if dual:
                         work[save + 192] = match_t
                         work[save + 224] = gap_a_t
@@ -202,95 +208,38 @@ def make_forward(kind: Kind, real):
                     if wide:
                         work[save + 320] = word_of_exponent(gap_a_e, zero)
                         work[save + 352] = word_of_exponent(gap_b_e, zero)
+                if bounded and is_done:
+                    if lane < SEGMENT:
+                        slot = (box_0 + lane if lane < SEGMENT - 1 else next_box) + 2 * SEGMENT
+                        outbox[slot] = word_of_exponent(last_exponent, zero)
+                    sum_e = exponent if sum_match != 0 else EMPTY
+                    top = max(total_e, sum_e)
+                    old, new = scale_of(total_e - top, zero), scale_of(sum_e - top, zero)
+                    total, total_t, total_e = total * old + sum_match * new, total_t * old + sum_match_t * new, top
+                    factor, match_e = normalised(new_match, new_gap_a, new_gap_b, exponent)
+                    match, gap_a, gap_b = new_match * factor, new_gap_a * factor, new_gap_b * factor
+                    match_t, gap_a_t, gap_b_t = new_match_t * factor, new_gap_a_t * factor, new_gap_b_t * factor
+                    diagonal, diagonal_t = new_diagonal, new_diagonal_t
+                    diagonal_e = exponent
+                else:
+                    if bounded:
+                        factor, diagonal_e = normalised(diagonal, diagonal, diagonal, diagonal_e)
+                        diagonal, diagonal_t = diagonal * factor, diagonal_t * factor
+                        if is_bounded:
+                            complete_weights(tile, lane)
+                    synchronise_warp()
+                    (
+                        match, match_t, match_e, gap_a, gap_a_t, gap_a_e, gap_b, gap_b_t, gap_b_e,
+                        diagonal, diagonal_t, diagonal_e, total, total_t, total_e,
+                    ) = exact_sweep(
+                        tile, inbox, outbox, box_0, next_box, publishes, lane, c4, common,
+                        p, pe, p_rate, q, qe, q_rate,
+                        match, match_t, match_e, gap_a, gap_a_t, gap_a_e, gap_b, gap_b_t, gap_b_e,
+                        diagonal, diagonal_t, diagonal_e, total, total_t, total_e,
+                    )  # fmt: skip
                 synchronise_warp()
-                box_0 = (np.int64(segment) & 1) * message + 1
-                next_box = message + 1 - box_0
-                for k in range(SEGMENT):
-                    at = np.uint64(k)
-                    slot = at * np.uint64(TILE_STRIDE) + np.uint64(lane)
-                    weight, weight_e = tile[slot], exponent_of_kept(tile[slot + np.uint64(TILE)])
-                    rate = zero
-                    if dual and weight != 0:
-                        rate = c4 * tile[slot + np.uint64(rate_tile)]
-                    if per_cell:
-                        p, q = tile[slot + np.uint64(open_tile)], tile[slot + np.uint64(extend_tile)]
-                        if wide:
-                            pe = exponent_of_kept(tile[slot + np.uint64(open_tile + TILE)])
-                            qe = exponent_of_kept(tile[slot + np.uint64(extend_tile + TILE)])
-                        if dual:
-                            p_rate = -c4 * tile[slot + np.uint64(open_rate_tile)]
-                            q_rate = -c4 * tile[slot + np.uint64(extend_rate_tile)]
-                    up, up_b, up_e = shuffle_up(opened), shuffle_up(gap_b), shuffle_up(opened_e)
-                    up_t, up_b_t = zero, zero
-                    if dual:
-                        up_t, up_b_t = shuffle_up(opened_t), shuffle_up(gap_b_t)
-                    # Beyond column m the box holds an earlier block; nothing that counts lies behind those columns.
-                    boxed, boxed_b, boxed_e = (
-                        inbox[at],
-                        inbox[at + np.uint64(8)],
-                        exponent_of_word(inbox[at + np.uint64(16)]),
-                    )
-                    up = boxed if lane == 0 else up
-                    up_b = boxed_b if lane == 0 else up_b
-                    up_e = boxed_e if lane == 0 else up_e
-                    up_b_e = up_e
-                    if dual:
-                        boxed, boxed_b = inbox[at + np.uint64(24)], inbox[at + np.uint64(32)]
-                        up_t = boxed if lane == 0 else up_t
-                        up_b_t = boxed_b if lane == 0 else up_b_t
-                    if wide:
-                        up_b_e, boxed_e = shuffle_up(gap_b_e), exponent_of_word(inbox[at + np.uint64(40)])
-                        up_b_e = boxed_e if lane == 0 else up_b_e
-                    if wide:
-                        (
-                            match, match_t, match_e, gap_a, gap_a_t, gap_a_e, gap_b, gap_b_t, gap_b_e,
-                        ) = scaled_forward_cell(
-                            weight, weight_e, rate, diagonal, diagonal_t, diagonal_e, match, match_t, match_e,
-                            gap_a, gap_a_t, gap_a_e, up, up_t, up_e, up_b, up_b_t, up_b_e,
-                            p, pe, p_rate, q, qe, q_rate,
-                        )  # fmt: skip
-                        diagonal, diagonal_t, diagonal_e = scaled_sum(up, up_t, up_e, up_b, up_b_t, up_b_e)
-                        opened, opened_t, opened_e = scaled_sum(match, match_t, match_e, gap_a, gap_a_t, gap_a_e)
-                        total, total_t, total_e = scaled_sum(total, total_t, total_e, match, match_t, match_e)
-                    else:
-                        if dual:
-                            match, gap_a, gap_b, match_t, gap_a_t, gap_b_t, match_e = forward_cell_tangent(
-                                weight, weight_e, rate, diagonal, diagonal_t, diagonal_e,
-                                match, gap_a, match_t, gap_a_t, match_e, up, up_b, up_t, up_b_t, up_e,
-                                p, q, p_rate, q_rate, common,
-                            )  # fmt: skip
-                            diagonal_t, opened_t = up_t + up_b_t, match_t + gap_a_t
-                        else:
-                            match, gap_a, gap_b, match_e = forward_cell(
-                                weight, weight_e, diagonal, diagonal_e, match, gap_a, match_e, up, up_b, up_e,
-                                p, q, common,
-                            )  # fmt: skip
-                        diagonal, diagonal_e = up + up_b, up_e
-                        opened, opened_e = match + gap_a, match_e
-                        top = max(total_e, match_e)
-                        old = scale_of(total_e - top, zero)
-                        new = scale_of(match_e - top, zero)
-                        total, total_e = total * old + match * new, top
-                        if dual:
-                            total_t = total_t * old + match_t * new
-                    # All lanes write, to spare a branch; only one of them where it counts.
-                    # Step k of this segment is column k + 1 of block segment - 4; the last one opens the next block.
-                    box = np.uint64((box_0 + k if k < SEGMENT - 1 else next_box) if publishes else box_size)
-                    outbox[box] = opened
-                    outbox[box + np.uint64(8)] = gap_b
-                    outbox[box + np.uint64(16)] = word_of_exponent(opened_e, zero)
-                    if dual:
-                        outbox[box + np.uint64(24)] = opened_t
-                        outbox[box + np.uint64(32)] = gap_b_t
-                    if wide:
-                        outbox[box + np.uint64(40)] = word_of_exponent(gap_b_e, zero)
-                synchronise_warp()
-                if has_below and segment >= 4:
-                    for r in range(rounds):
-                        word = lane + r * LANES
-                        if word < message and segment - 4 < blocks:
-                            place = to_below + (segment - 4) * message + word
-                            write_word(work, place, outbox[(segment & 1) * message + word])
+                if has_below and 4 <= segment < blocks + 4:
+                    send(outbox, (segment & 1) * message, work, to_below + (segment - 4) * message, lane)
 
             if not wide:
                 total, total_t, total_e = scaled_sum(total, total_t, total_e, zero, zero, EMPTY)
