@@ -1,10 +1,13 @@
 """Check the CUDA kernels against float64 on the CPU and time them; needs a CUDA device.
 
-    python benchmarks/cuda_kernels.py [check] [time] [--quick]
+    python benchmarks/cuda_kernels.py [compile] [check] [time] [--quick]
 
-Prints the card, its measured copy bandwidth, the errors and the timings; without a word it does both.
+Prints the card, its measured copy bandwidth, the errors and the timings; without a word it does the last two.
+"compile" fills numba's cache on disk first, with one process for each kernel.
 """
 
+import itertools
+import multiprocessing
 import statistics
 import sys
 import time
@@ -194,23 +197,39 @@ def time_public():
         )
 
 
-def print_kernels():
-    for direction in ("forward", "backward"):
-        for kind in (Kind(False, False, False), Kind(False, True, False), Kind(False, True, True)):
-            start = time.perf_counter()
-            kernel = kernels.compiled(direction, kind, 4)
-            kernel.prepare(0)
-            print(f"{direction} {kind}: {kernel.resources()}, {time.perf_counter() - start:.1f} s", flush=True)
+def kinds():
+    return [Kind(cell, *other) for cell in (False, True) for other in ((False, False), (True, False), (True, True))]
+
+
+def compile_kernel(job):
+    direction, kind, itemsize = job
+    torch.cuda.init()
+    torch.zeros(1, device="cuda")
+    start = time.perf_counter()
+    kernel = kernels.compiled(direction, kind, itemsize)
+    kernel.prepare(0)
+    return f"{direction:8} {kind} float{8 * itemsize}: {kernel.resources()}, {time.perf_counter() - start:.1f} s"
+
+
+def compile_all(quick):
+    jobs = list(itertools.product(("backward", "forward"), kinds(), (4,) if quick else (4, 8)))
+    start = time.perf_counter()
+    with multiprocessing.get_context("spawn").Pool(len(jobs)) as pool:
+        for line in pool.imap(compile_kernel, jobs, chunksize=1):
+            print(line, flush=True)
+    print(f"all kernels in {time.perf_counter() - start:.1f} s")
 
 
 def main():
     words = set(sys.argv[1:])
     print_ceilings()
-    print_kernels()
+    quick = "--quick" in words
+    if "compile" in words:
+        compile_all(quick)
     if "time" in words or not words - {"--quick"}:
-        time_all("--quick" in words)
+        time_all(quick)
     if "check" in words or not words - {"--quick"}:
-        check_all("--quick" in words)
+        check_all(quick)
 
 
 if __name__ == "__main__":

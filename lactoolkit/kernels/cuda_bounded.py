@@ -7,7 +7,7 @@ that was right is checked, and a segment that it was not right for is done again
 
 Why the checks suffice
 ----------------------
-Numbers here are relative to the power of two of their lane; *small* means below the smallest normal number, what is lost.
+Numbers are meant relative to the power of two of their lane. What is below the smallest normal number is lost.
 
 - A cell's largest state falls by at most ``drop`` octaves, the larger of -log2 p and -log2 q, from one column to the
   next: forwards M and X go on into X, and Y into Y, row by row; backwards M comes from M by way of X. So if the largest
@@ -24,12 +24,13 @@ Penalties per cell have no such ``drop``: the next column's may be far larger. T
 """
 
 import numpy as np
-from numba import cuda, njit
+from numba import njit
 
 from lactoolkit.kernels.cuda_tiles import TILE, TILE_STRIDE
 from lactoolkit.kernels.cuda_warp import (
     LANES,
     SEGMENT,
+    device_function,
     exponent_of_word,
     kept_exponent,
     scale_of,
@@ -77,7 +78,7 @@ def place_in_lane(exponent, neighbour_exponent, is_edge, is_alive, like):
     return exponent, start if is_alive else zero, inflow if is_alive and not is_edge else zero
 
 
-@cuda.jit(device=True, inline="always")
+@device_function
 def complete_weights(tile, lane):
     """Make bounded weights ones with exponents."""
     for k in range(SEGMENT):
@@ -86,20 +87,40 @@ def complete_weights(tile, lane):
         tile[np.uint64(TILE + k * TILE_STRIDE + lane)] = kept_exponent(exponent, weight)
 
 
+@device_function
+def read_weights(tile, weights, lane):
+    """Read the weights of a lane."""
+    for k in range(SEGMENT):
+        weights[k] = tile[np.uint64(k * TILE_STRIDE + lane)]
+
+
+def make_read_box(dual: bool):
+    """Read a box: the lane without a neighbour its message, the others zeros."""
+    size = (4 if dual else 2) * SEGMENT
+
+    @device_function
+    def read_box(box, boxed, has_message):
+        first = np.uint64(0) if has_message else np.uint64(4 * SEGMENT)
+        for k in range(size):
+            boxed[k] = box[first + np.uint64(k)]
+
+    return read_box
+
+
 def make_unpack_forward(dual: bool, real):
     """Bring a message from above to the exponent of lane 0."""
 
-    @cuda.jit(device=True, inline="always")
+    @device_function
     def unpack(words, has_words, box, lane, exponent):
         own = shuffle_from(exponent, 0)
         scale = scale_of(np.int32(exponent_of_word(shuffle_from(words[0], 16 + (lane & 7))) - own), real(0))
         if lane < 16:
-            box[lane] = words[0] * scale if has_words else real(0)
+            box[np.uint64(lane)] = words[0] * scale if has_words else real(0)
         if dual:
             if lane >= 24:
-                box[lane - 8] = words[0] * scale if has_words else real(0)
+                box[np.uint64(lane - 8)] = words[0] * scale if has_words else real(0)
             elif lane < 8:
-                box[lane + 24] = words[1] * scale if has_words else real(0)
+                box[np.uint64(lane + 24)] = words[1] * scale if has_words else real(0)
 
     return unpack
 
@@ -107,7 +128,7 @@ def make_unpack_forward(dual: bool, real):
 def make_unpack_backward(dual: bool, real):
     """Bring a message from below to the exponent of the last lane; return whether the exponents are close."""
 
-    @cuda.jit(device=True, inline="always")
+    @device_function
     def unpack(words, has_words, box, lane, exponent):
         own = shuffle_from(exponent, LANES - 1)
         theirs = exponent_of_word(shuffle_from(words[0], lane | 8))
@@ -116,14 +137,14 @@ def make_unpack_backward(dual: bool, real):
         is_close = True
         if lane & 8 == 0:
             place = lane if lane < 8 else np.int32(lane - 8)
-            box[place] = word * scale_of(difference, real(0))
+            box[np.uint64(place)] = word * scale_of(difference, real(0))
             is_close = (difference <= reach_of(word)) | (word == 0)
         if dual:
             source = lane if lane < 8 else np.int32((lane + 8) & 31)
             theirs = shuffle_from(theirs, source)
             if lane < 16:
                 word = words[1] if has_words else real(0)
-                box[lane + 16] = word * scale_of(np.int32(theirs - own), real(0))
+                box[np.uint64(lane + 16)] = word * scale_of(np.int32(theirs - own), real(0))
         return is_close
 
     return unpack
@@ -135,14 +156,18 @@ def make_forward_sweep(dual: bool, real, rate_tile: int, keeps: bool):
     With ``keeps``, what the backward sums meet is kept in registers; without, it is summed, checked and sent on.
     """
 
-    @cuda.jit(device=True, inline="always")
+    read_box = make_read_box(dual)
+
+    @device_function
     def sweep(
-        tile, box, outbox, box_0, next_box, kept, lane, first_step, last_step,
+        tile, box, weights, boxed, outbox, box_0, next_box, kept, lane, first_step, last_step,
         match, gap_a, gap_b, diagonal, match_t, gap_a_t, gap_b_t, diagonal_t, start, inflow, penalties, c4,
     ):  # fmt: skip
         kept_match, kept_gap_a, kept_up, kept_up_b, kept_match_t, kept_gap_a_t, kept_up_t, kept_up_b_t = kept
         p, q, p_change, q_change = penalties
-        words = np.int32(0) if lane == 0 else np.int32(4 * SEGMENT)
+        # All reads of shared memory come first, since the compiler lets none of them pass the writes.
+        read_weights(tile, weights, lane)
+        read_box(box, boxed, lane == 0)
         total, total_t = real(0), real(0)
         lowest, highest = real(1), real(1)
         opened, opened_t = match + gap_a, match_t + gap_a_t
@@ -151,12 +176,12 @@ def make_forward_sweep(dual: bool, real, rate_tile: int, keeps: bool):
             if dual:
                 kept_match_t[0], kept_gap_a_t[0] = match_t, gap_a_t
         for k in range(SEGMENT):
-            weight = tile[np.uint64(k * TILE_STRIDE + lane)]
-            up = shuffle_up(opened) * inflow + box[np.uint64(words + k)]
-            up_b = shuffle_up(gap_b) * inflow + box[np.uint64(words + k + SEGMENT)]
+            weight = weights[k]
+            up = shuffle_up(opened) * inflow + boxed[k]
+            up_b = shuffle_up(gap_b) * inflow + boxed[k + SEGMENT]
             if dual:
-                up_t = shuffle_up(opened_t) * inflow + box[np.uint64(words + k + 2 * SEGMENT)]
-                up_b_t = shuffle_up(gap_b_t) * inflow + box[np.uint64(words + k + 3 * SEGMENT)]
+                up_t = shuffle_up(opened_t) * inflow + boxed[k + 2 * SEGMENT]
+                up_b_t = shuffle_up(gap_b_t) * inflow + boxed[k + 3 * SEGMENT]
                 gap_a_t = p * match_t + p_change * match + q * gap_a_t + q_change * gap_a
                 gap_b_t = p * up_t + p_change * up + q * up_b_t + q_change * up_b
             gap_a = p * match + q * gap_a
@@ -202,26 +227,28 @@ def make_forward_sweep(dual: bool, real, rate_tile: int, keeps: bool):
 def make_backward_sweep(dual: bool, real, rate_tile: int):
     """Backward sums of a segment whose forward sums were kept, with the derivatives that both give."""
 
-    @cuda.jit(device=True, inline="always")
+    read_box = make_read_box(dual)
+
+    @device_function
     def sweep(
-        tile, box, outbox, box_0, last_box, kept, lane,
+        tile, box, weights, boxed, outbox, box_0, last_box, kept, lane,
         gap_a, gap_b, diagonal, passed, gap_a_t, gap_b_t, diagonal_t, passed_t,
         start, inflow, scale, penalties, c4, total_rate,
     ):  # fmt: skip
         kept_match, kept_gap_a, kept_up, kept_up_b, kept_match_t, kept_gap_a_t, kept_up_t, kept_up_b_t = kept
         p, q, p_change, q_change = penalties
-        words = np.int32(0) if lane == LANES - 1 else np.int32(4 * SEGMENT)
+        read_box(box, boxed, lane == LANES - 1)
         opening, extension, opening_t, extension_t = real(0), real(0), real(0), real(0)
         lowest, highest = real(1), real(1)
         match, match_t = real(0), real(0)
         for reverse in range(SEGMENT):
             k = SEGMENT - 1 - reverse
-            weight = tile[np.uint64(k * TILE_STRIDE + lane)]
-            down = shuffle_down(gap_b) * inflow + box[np.uint64(words + k)]
-            onward = shuffle_down(passed) * inflow + box[np.uint64(words + k + SEGMENT)]
+            weight = weights[k]
+            down = shuffle_down(gap_b) * inflow + boxed[k]
+            onward = shuffle_down(passed) * inflow + boxed[k + SEGMENT]
             if dual:
-                down_t = shuffle_down(gap_b_t) * inflow + box[np.uint64(words + k + 2 * SEGMENT)]
-                onward_t = shuffle_down(passed_t) * inflow + box[np.uint64(words + k + 3 * SEGMENT)]
+                down_t = shuffle_down(gap_b_t) * inflow + boxed[k + 2 * SEGMENT]
+                onward_t = shuffle_down(passed_t) * inflow + boxed[k + 3 * SEGMENT]
                 gap_b_t = diagonal_t + q * down_t + q_change * down
                 turn_t = diagonal_t + p * down_t + p_change * down
                 match_t = turn_t + p * gap_a_t + p_change * gap_a

@@ -4,7 +4,6 @@
 """
 
 import numpy as np
-from numba import cuda
 
 from lactoolkit.kernels.cells import (
     backward_cell,
@@ -19,6 +18,7 @@ from lactoolkit.kernels.cuda_tiles import TILE, TILE_STRIDE
 from lactoolkit.kernels.cuda_warp import (
     LANES,
     SEGMENT,
+    device_function,
     exponent_of_kept,
     exponent_of_word,
     kept_exponent,
@@ -38,7 +38,7 @@ def make_weights_of_step(kind: Kind, real):
     open_tile, extend_tile, rate_tile = kind.open_tile, kind.extend_tile, kind.rate_tile
     open_rate_tile, extend_rate_tile = kind.open_rate_tile, kind.extend_rate_tile
 
-    @cuda.jit(device=True, inline="always")
+    @device_function
     def weights_of_step(tile, slot, c4, p, pe, p_rate, q, qe, q_rate):
         weight, weight_e = tile[slot], exponent_of_kept(tile[slot + np.uint64(TILE)])
         rate = real(0)
@@ -62,7 +62,7 @@ def make_forward_step(kind: Kind, real):
     _, dual, wide = kind
     weights_of_step = make_weights_of_step(kind, real)
 
-    @cuda.jit(device=True, inline="always")
+    @device_function
     def step(
         tile, inbox, at, slot, lane, c4, common, p, pe, p_rate, q, qe, q_rate,
         match, match_t, match_e, gap_a, gap_a_t, gap_a_e, gap_b, gap_b_t, gap_b_e,
@@ -122,7 +122,7 @@ def make_forward_sweep(kind: Kind, real):
     forward_step = make_forward_step(kind, real)
     bin_place = 2 * kind.forward_message * SEGMENT
 
-    @cuda.jit(device=True, inline="always")
+    @device_function
     def sweep(
         tile, inbox, outbox, box_0, next_box, publishes, lane, c4, common, p, pe, p_rate, q, qe, q_rate,
         match, match_t, match_e, gap_a, gap_a_t, gap_a_e, gap_b, gap_b_t, gap_b_e,
@@ -177,7 +177,7 @@ def make_forward_replay(kind: Kind, real):
     forward_step = make_forward_step(kind, real)
     place_of = kind.kept_places
 
-    @cuda.jit(device=True, inline="always")
+    @device_function
     def replay(
         tile, inbox, kept, lane, c4, common, p, pe, p_rate, q, qe, q_rate,
         match, match_t, match_e, gap_a, gap_a_t, gap_a_e, gap_b, gap_b_t, gap_b_e, diagonal, diagonal_t, diagonal_e,
@@ -237,7 +237,7 @@ def make_backward_sweep(kind: Kind, real):
     at_penalties, at_penalty_rates = (48, 64) if dual else (32, 48)
     bin_place = 2 * kind.backward_message * SEGMENT
 
-    @cuda.jit(device=True, inline="always")
+    @device_function
     def sweep(
         tile, kept, inbox, outbox, box_0, last_box, publishes, lane, c4, common, total, differentiate,
         penalties, right_penalties, state, products,

@@ -1,10 +1,16 @@
 """Launching compiled kernels with little time on the host.
 
 numba takes some 50 microseconds to launch a kernel, most of them to look at its arguments. All of ours are one-
-dimensional arrays and numbers, so they are packed here and handed to the driver directly.
+dimensional arrays and numbers, so they are packed here and handed to the driver directly; kernels with the same
+arguments share them.
 """
 
+import ctypes
+import functools
+import hashlib
+import struct
 import threading
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,14 +23,70 @@ if SIMULATED:
     from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 else:
     from cuda.bindings import driver
+    from numba.cuda.dispatcher import CUDACache
+
+    class _KernelCache(CUDACache):
+        """Compiled kernels on disk, found again by what they were made from.
+
+        numba goes by the objects that a function refers to, which are others in every process if they are compiled
+        functions, and by the date of the one file that the function stands in.
+        """
+
+        def _index_key(self, signature: Any, codegen: Any) -> Any:
+            return signature, codegen.magic_tuple(), _sources()
+
+
+@functools.cache
+def _sources() -> str:
+    """A hash of all that kernels are made from."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 class DeviceArray(NamedTuple):
-    """A C-contiguous array in device memory, seen as one-dimensional."""
+    """A C-contiguous array in device memory; kernels see it as one-dimensional."""
 
     address: int
     size: int
     itemsize: int
+    shape: tuple[int, ...] = ()
+    is_shared: bool = False
+    """Whether it holds what is the same for all pairs once only."""
+    owner: Any = None
+    """What must live as long as the memory is used."""
+
+
+class ArgumentRoom(threading.local):
+    """Room for the arguments of one launch, in the form that the driver takes; one for each thread.
+
+    The driver copies arguments before a launch returns, so the room can be used again at once.
+    """
+
+    def __init__(self, signature: tuple[Any, ...]) -> None:
+        # An array is passed as numba does: two pointers of the host, size, item size, address, shape, strides.
+        letters = {types.float64: "d", types.int64: "q"}
+        self.packing = struct.Struct("".join(letters.get(kind, "7q") for kind in signature))
+        self.values = ctypes.create_string_buffer(self.packing.size)
+        count = self.packing.size // 8
+        self.pointers = (ctypes.c_void_p * count)(*(ctypes.addressof(self.values) + 8 * k for k in range(count)))
+        self.address = ctypes.addressof(self.pointers)
+
+    def pack(self, arguments: list[Any]) -> Any:
+        """Bring arguments into the form that :meth:`CompiledKernel.launch` takes, until this thread packs others."""
+        if SIMULATED:
+            # numba copies NumPy arrays in and out, but two of ours share their memory.
+            return [FakeCUDAArray(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        values: list[Any] = []
+        for argument in arguments:
+            if isinstance(argument, DeviceArray):
+                address, size, itemsize, *_ = argument
+                values += (0, 0, size, itemsize, address, size, itemsize)
+            else:
+                values.append(argument)
+        self.packing.pack_into(self.values, 0, *values)
+        return self.address
 
 
 class CompiledKernel:
@@ -32,6 +94,8 @@ class CompiledKernel:
 
     Parameters
     ----------
+    name : str
+        One that no other kernel has.
     function
         The kernel's Python function.
     signature : tuple of numba types
@@ -40,13 +104,14 @@ class CompiledKernel:
         Passed on to ``cuda.jit``.
     """
 
-    def __init__(self, function: Any, signature: tuple[Any, ...], **options: Any) -> None:
+    def __init__(self, name: str, function: Any, signature: tuple[Any, ...], **options: Any) -> None:
+        function.__name__ = function.__qualname__ = name
         self._dispatcher = cuda.jit(**options)(function)
+        if not SIMULATED:
+            self._dispatcher._cache = _KernelCache(function)
         self._signature = signature
         self._handles: dict[int, int] = {}
         self._lock = threading.Lock()
-        words = sum(7 if isinstance(kind, types.Array) else 1 for kind in signature)
-        self._offsets = np.arange(words, dtype=np.uint64) * np.uint64(8)
 
     def prepare(self, device: int) -> int:
         """Compile for the device, which must be the current one, and return the handle of the function."""
@@ -63,26 +128,16 @@ class CompiledKernel:
         attributes = self._function.attrs
         return f"{attributes.regs} registers, {attributes.shared} B shared, {attributes.local} B local memory"
 
-    def launch(self, blocks: int, arguments: list[Any], stream: int, device: int) -> None:
-        """Put one launch of ``blocks`` blocks of a warp on a stream of the device, which must be the current one."""
+    def launch(self, blocks: int, arguments: Any, stream: int, device: int) -> None:
+        """Put one launch of ``blocks`` blocks of a warp on a stream of the device, which must be the current one.
+
+        ``arguments`` come from an :class:`ArgumentRoom` of the same types.
+        """
         if SIMULATED:
-            # numba copies NumPy arrays in and out, but two of ours share their memory.
-            wrapped = [FakeCUDAArray(a) if isinstance(a, np.ndarray) else a for a in arguments]
-            self._dispatcher[blocks, LANES](*wrapped)
+            self._dispatcher[blocks, LANES](*arguments)
             return
-        packed: list[int] = []
-        for argument in arguments:
-            if isinstance(argument, DeviceArray):
-                address, size, itemsize = argument
-                packed += (0, 0, size, itemsize, address, size, itemsize)
-            elif isinstance(argument, float):
-                packed.append(np.float64(argument).view(np.int64).item())
-            else:
-                packed.append(argument)
-        values = np.array(packed, np.int64)
-        pointers = self._offsets + np.uint64(values.ctypes.data)
         handle = self._handles.get(device) or self.prepare(device)
-        check(driver.cuLaunchKernel(handle, blocks, 1, 1, LANES, 1, 1, 0, stream, pointers.ctypes.data, 0))
+        check(driver.cuLaunchKernel(handle, blocks, 1, 1, LANES, 1, 1, 0, stream, arguments, 0))
 
 
 def fill_ones(array: Any, words: int, stream: int) -> None:

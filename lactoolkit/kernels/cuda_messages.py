@@ -5,12 +5,11 @@ it travels during the segment in between.
 """
 
 import numpy as np
-from numba import cuda
 
 from lactoolkit.kernels.cells import shared_exponent_limit
 from lactoolkit.kernels.cuda_layout import Kind
 from lactoolkit.kernels.cuda_tiles import fetch, put_down, put_penalties, put_weights
-from lactoolkit.kernels.cuda_warp import LANES, has_arrived, read_word, scale_of, write_word
+from lactoolkit.kernels.cuda_warp import LANES, device_function, has_arrived, read_word, scale_of, write_word
 from lactoolkit.kernels.scaled_numbers import weight_of
 
 
@@ -18,13 +17,13 @@ def make_messages(size: int):
     """Functions that ask for, take and send a message of ``size`` words."""
     rounds = -(-size // LANES)
 
-    @cuda.jit(device=True, inline="always")
+    @device_function
     def ask(work, place, pending, lane):
         for r in range(rounds):
             if lane + r * LANES < size:
                 pending[r] = read_word(work, place + lane + r * LANES)
 
-    @cuda.jit(device=True, inline="always")
+    @device_function
     def take(work, place, pending, words, lane):
         for r in range(rounds):
             if lane + r * LANES < size:
@@ -33,13 +32,13 @@ def make_messages(size: int):
                     word = read_word(work, place + lane + r * LANES)
                 words[r] = word
 
-    @cuda.jit(device=True, inline="always")
+    @device_function
     def put(words, inbox, lane):
         for r in range(rounds):
             if lane + r * LANES < size:
-                inbox[lane + r * LANES] = words[r]
+                inbox[np.uint64(lane + r * LANES)] = words[r]
 
-    @cuda.jit(device=True, inline="always")
+    @device_function
     def send(outbox, first, work, place, lane):
         for r in range(rounds):
             if lane + r * LANES < size:
@@ -54,7 +53,7 @@ def make_load_others(kind: Kind, real):
     open_tile, extend_tile, rate_tile = kind.open_tile, kind.extend_tile, kind.rate_tile
     open_rate_tile, extend_rate_tile = kind.open_rate_tile, kind.extend_rate_tile
 
-    @cuda.jit(device=True, inline="always")
+    @device_function
     def load_others(
         gap_open, gap_extend, tangent_similarity, tangent_open, tangent_extend, tile, ahead, lowest, differentiate,
         first_open, first_extend, table, row_0, n, m, columns, step_0, lane, c0, c1, c2, c3, c4,
@@ -93,7 +92,7 @@ def make_penalties_of_pair(kind: Kind, real):
     """
     per_cell, dual, wide = kind
 
-    @cuda.jit(device=True, inline="always")
+    @device_function
     def penalties_of_pair(
         first_open, first_extend, tangent_open, tangent_extend, pair, differentiate, lowest_of_cells, is_known,
         c0, c1, c2, c3, c4,

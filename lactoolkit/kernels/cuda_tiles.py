@@ -6,9 +6,8 @@ are of neighbouring words.
 """
 
 import numpy as np
-from numba import cuda
 
-from lactoolkit.kernels.cuda_warp import LANES, SEGMENT, bounded_weight, kept_exponent, scale_of
+from lactoolkit.kernels.cuda_warp import LANES, SEGMENT, bounded_weight, device_function, kept_exponent, scale_of
 from lactoolkit.kernels.scaled_numbers import weight_of
 
 TILE_STRIDE = 36
@@ -16,12 +15,13 @@ TILE_STRIDE = 36
 TILE = SEGMENT * TILE_STRIDE
 
 
-@cuda.jit(device=True, inline="always")
+@device_function
 def fetch(array, start, row_0, rows, columns, stride, first_column, ahead, outside, lane):
     """Read the skewed tile of one segment, whose lane l holds columns ``first_column - l`` and on.
 
     ``start`` is the place of the table in ``array`` and ``stride`` the distance of two of its rows. Cells outside
-    ``rows`` x ``columns`` become ``outside``. Each lane gets 8 values that lie 8 to a row in memory, for :func:`put_down`.
+    ``rows`` x ``columns`` become ``outside``. Each lane gets 8 values that lie 8 to a row in memory, as
+    :func:`put_down` wants them.
     """
     column = first_column + (lane & 7)
     first_row = lane >> 3
@@ -38,28 +38,28 @@ def fetch(array, start, row_0, rows, columns, stride, first_column, ahead, outsi
             ahead[i] = value
 
 
-@cuda.jit(device=True, inline="always")
+@device_function
 def put_down(ahead, tile, offset, lane):
     """Write what :func:`fetch` read to a tile in shared memory, where lane l finds its value of step k."""
-    place = offset + (lane & 7) * TILE_STRIDE + (lane >> 3)
+    place = np.uint64(offset + (lane & 7) * TILE_STRIDE + (lane >> 3))
     for i in range(SEGMENT):
-        tile[place + 4 * i] = ahead[i]
+        tile[place + np.uint64(4 * i)] = ahead[i]
 
 
-@cuda.jit(device=True, inline="always")
+@device_function
 def put_weights(ahead, tile, offset, lane, c0, c1, c2, c3, c4):
     """Write exp(value / t) of what :func:`fetch` read to two tiles, of mantissas and of exponents.
 
     Eight independent chains of arithmetic at once, and none of it where one cell waits for another.
     """
-    place = offset + (lane & 7) * TILE_STRIDE + (lane >> 3)
+    place = np.uint64(offset + (lane & 7) * TILE_STRIDE + (lane >> 3))
     for i in range(SEGMENT):
         weight, exponent = weight_of(ahead[i], c0, c1, c2, c3, c4)
-        tile[place + 4 * i] = weight
-        tile[place + 4 * i + TILE] = kept_exponent(exponent, weight)
+        tile[place + np.uint64(4 * i)] = weight
+        tile[place + np.uint64(4 * i + TILE)] = kept_exponent(exponent, weight)
 
 
-@cuda.jit(device=True, inline="always")
+@device_function
 def put_bounded_weights(
     ahead, tile, limit, row_0, rows, columns, first_column, lane, c0, c0_rest, c1, c2, c3, c4,
 ):  # fmt: skip
@@ -67,12 +67,12 @@ def put_bounded_weights(
 
     Of values that are not, wrong numbers are written.
     """
-    place = (lane & 7) * TILE_STRIDE + (lane >> 3)
+    place = np.uint64((lane & 7) * TILE_STRIDE + (lane >> 3))
     fits = True
     if row_0 + LANES <= rows and first_column >= LANES - 1 and first_column + SEGMENT <= columns:
         for i in range(SEGMENT):
             weight, octaves = bounded_weight(ahead[i], c0, c0_rest, c1, c2, c3, c4)
-            tile[place + 4 * i] = weight
+            tile[place + np.uint64(4 * i)] = weight
             fits = fits & (abs(octaves) <= limit)
     else:
         column = first_column + (lane & 7)
@@ -80,35 +80,35 @@ def put_bounded_weights(
             row = 4 * i + (lane >> 3)
             is_inside = (row_0 + row < rows) & (column >= row) & (column < columns + row)
             weight, octaves = bounded_weight(ahead[i], c0, c0_rest, c1, c2, c3, c4)
-            tile[place + 4 * i] = weight if is_inside else c0 - c0
+            tile[place + np.uint64(4 * i)] = weight if is_inside else c0 - c0
             fits = fits & ((abs(octaves) <= limit) | (not is_inside))
     return fits
 
 
-@cuda.jit(device=True, inline="always")
+@device_function
 def put_penalties(ahead, tile, offset, lane, c0, c1, c2, c3, c4):
     """Write exp(-penalty / t) as numbers, and return the lowest exponent among them."""
-    place = offset + (lane & 7) * TILE_STRIDE + (lane >> 3)
+    place = np.uint64(offset + (lane & 7) * TILE_STRIDE + (lane >> 3))
     lowest = np.int32(0)
     for i in range(SEGMENT):
         weight, exponent = weight_of(ahead[i], -c0, -c1, -c2, -c3, -c4)
-        tile[place + 4 * i] = weight * scale_of(exponent, weight)
+        tile[place + np.uint64(4 * i)] = weight * scale_of(exponent, weight)
         lowest = min(lowest, exponent)
     return lowest
 
 
-@cuda.jit(device=True, inline="always")
+@device_function
 def write_back(tile, offset, array, start, row_0, rows, columns, stride, first_column, lane):
     """Copy a tile to memory: the reverse of :func:`fetch` and :func:`put_down`."""
     column = first_column + (lane & 7)
     first_row = lane >> 3
-    word = offset + (lane & 7) * TILE_STRIDE + first_row
+    word = np.uint64(offset + (lane & 7) * TILE_STRIDE + first_row)
     place = start + (row_0 + first_row) * stride + (column - first_row)
     if row_0 + LANES <= rows and first_column >= LANES - 1 and first_column + SEGMENT <= columns:
         for i in range(SEGMENT):
-            array[np.uint64(place + i * (4 * stride - 4))] = tile[word + 4 * i]
+            array[np.uint64(place + i * (4 * stride - 4))] = tile[word + np.uint64(4 * i)]
     else:
         for i in range(SEGMENT):
             row = 4 * i + first_row
             if row_0 + row < rows and column >= row and column < columns + row:
-                array[np.uint64(place + i * (4 * stride - 4))] = tile[word + 4 * i]
+                array[np.uint64(place + i * (4 * stride - 4))] = tile[word + np.uint64(4 * i)]

@@ -29,6 +29,9 @@ from lactoolkit.kernels.scaled_numbers import (
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 
+device_function = cuda.jit(device=True) if SIMULATED else cuda.jit(device=True, forceinline=True)
+"""Decorator of the functions that kernels are made of. They are typed once each and inlined by the compiler of PTX."""
+
 LANES = 32
 SEGMENT = 8
 """Steps between two checkpoints; also the columns of one message."""
@@ -245,7 +248,7 @@ else:
         return types.boolean(word), build
 
 
-@cuda.jit(device=True, inline="always")
+@device_function
 def receive(work, index):
     """Wait for a word."""
     word = read_word(work, index)

@@ -6,7 +6,7 @@ allocated, nothing waits, so that they can be captured in a CUDA graph. Argument
 similarity : (B, N, M) float32 or float64
     Similarity of every pair of positions; -inf forbids a pair.
 gap_open, gap_extend : (B, 1, 1) or (B, N, M)
-    Penalties, both of one shape. Those per pair may be one number for all pairs (stride 0).
+    Penalties, both of one shape. Those of all pairs may be shared.
 lengths : (B, 2) int64, or None
     Lengths of each pair; None if all are N and M. With lengths, the outputs must be zero beforehand: only what lies
     inside the lengths is written.
@@ -21,8 +21,8 @@ stream : int
 device : int
     Number of the device, which must be the current one.
 
-Arrays are C-contiguous objects with ``__cuda_array_interface__`` (NumPy arrays in numba's simulator), on that device,
-of one floating-point type, and at most the outputs and the workspace are written to.
+Arrays are given as :class:`DeviceArray` (NumPy arrays in numba's simulator), on that device and of one floating-point
+type. At most the outputs and the workspace are written to.
 
 Penalties of a pair that lie very far apart in units of the temperature need an exponent of their own for each state of
 a cell. Which pairs these are is known on the device alone; so a second pair of kernels follows that does them, and
@@ -36,8 +36,8 @@ from typing import Any
 import numpy as np
 from numba import float32, float64, int32, int64
 
-from lactoolkit.kernels.cuda_launch import CompiledKernel, DeviceArray, fill_ones
-from lactoolkit.kernels.cuda_layout import Kind, Layout, plan_layout
+from lactoolkit.kernels.cuda_launch import ArgumentRoom, CompiledKernel, DeviceArray, fill_ones
+from lactoolkit.kernels.cuda_layout import Kind, plan_layout
 from lactoolkit.kernels.cuda_warp import LANES, SIMULATED
 from lactoolkit.kernels.scaled_numbers import temperature_constants
 from lactoolkit.kernels.smith_waterman_cuda_backward import make_backward
@@ -48,7 +48,7 @@ def workspace_words(
     pairs: int, rows: int, columns: int, *, per_cell: bool, backward: bool = True, dual: bool = False
 ) -> int:
     """Words of the floating-point type that the workspace must have."""
-    return plan_layout(_kinds(per_cell, dual), pairs, rows, columns, backward).size
+    return _layout(per_cell, dual, pairs, rows, columns, backward).size
 
 
 def is_per_cell(gap_open: Any) -> bool:
@@ -132,7 +132,6 @@ def _kinds(per_cell: bool, dual: bool) -> list[Kind]:
     return [Kind(per_cell, dual, False), Kind(per_cell, True, True)]
 
 
-
 @functools.lru_cache(maxsize=64)
 def _constants(temperature: float, dtype: str) -> list[float]:
     """What :func:`weight_of` needs, and what its first number lacks of 1 / (t ln 2)."""
@@ -143,26 +142,34 @@ def _constants(temperature: float, dtype: str) -> list[float]:
 _layout = functools.lru_cache(maxsize=256)(lambda per_cell, dual, *sizes: plan_layout(_kinds(per_cell, dual), *sizes))
 
 
+@functools.cache
+def signature(direction: str, itemsize: int) -> tuple[Any, ...]:
+    """Types of the arguments of a kernel, the same for all kinds."""
+    array, longs, ints = (float32 if itemsize == 4 else float64)[::1], int64[::1], int32[::1]
+    if direction == "forward":
+        return *(array,) * 6, longs, array, array, ints, *(int64,) * 13, *(float64,) * 7
+    return *(array,) * 6, longs, *(array,) * 4, ints, *(int64,) * 12, *(float64,) * 6
+
+
 def source(direction: str, kind: Kind, itemsize: int) -> tuple[Any, tuple[Any, ...]]:
     """The Python function of a kernel and the types of its arguments."""
-    real, dtype = (float32, np.float32) if itemsize == 4 else (float64, np.float64)
-    array, longs, ints = real[::1], int64[::1], int32[::1]
-    if direction == "forward":
-        return make_forward(kind, dtype), (*(array,) * 6, longs, array, array, ints, *(int64,) * 13, *(float64,) * 7)
-    return make_backward(kind, dtype), (*(array,) * 6, longs, *(array,) * 4, ints, *(int64,) * 12, *(float64,) * 6)
+    make = make_forward if direction == "forward" else make_backward
+    return make(kind, np.float32 if itemsize == 4 else np.float64), signature(direction, itemsize)
+
+
+@functools.cache
+def _room(direction: str, itemsize: int) -> ArgumentRoom:
+    return ArgumentRoom(signature(direction, itemsize))
 
 
 @functools.cache
 def compiled(direction: str, kind: Kind, itemsize: int) -> CompiledKernel:
     """The kernel of one kind for one floating-point type."""
-    return CompiledKernel(*source(direction, kind, itemsize), cache=not SIMULATED)
-
-
-def _flat(array: Any) -> Any:
-    if SIMULATED:
-        return array.reshape(-1)
-    interface = array.__cuda_array_interface__
-    return DeviceArray(interface["data"][0], math.prod(interface["shape"]), int(interface["typestr"][2:]))
+    words = [word for word, is_so in kind._asdict().items() if is_so]
+    name = "_".join(["soft_smith_waterman", direction, *words, f"float{8 * itemsize}"])
+    # 16 warps on a multiprocessor instead of 12 to 15: 3 % faster on an H200. For the other kinds it would be too few.
+    options = {"max_registers": 128} if itemsize == 4 and not any(kind) else {}
+    return CompiledKernel(name, *source(direction, kind, itemsize), **options)
 
 
 class _Call:
@@ -186,10 +193,6 @@ class _Call:
         self.stream, self.device = stream, device
         self.temperature, self.allow_empty = float(temperature), int(allow_empty)
         table = _flat(similarity)
-        if SIMULATED:
-            penalties = [np.ascontiguousarray(gap_open).reshape(-1), np.ascontiguousarray(gap_extend).reshape(-1)]
-        else:
-            penalties = [_flat(gap_open), _flat(gap_extend)]
         step = rows * columns if self.per_cell else 1
         self.steps = [0 if _is_shared(gap) else step for gap in (gap_open, gap_extend)]
         self.dual = tangents is not None
@@ -199,51 +202,44 @@ class _Call:
             self.lengths = np.zeros(1, np.int64) if SIMULATED else DeviceArray(table.address, 1, 8)
         else:
             self.lengths = _flat(lengths)
-        self.inputs = [table, *penalties, *others]
+        self.inputs = [table, _flat(gap_open), _flat(gap_extend), *others]
         self.workspace = _flat(workspace)
-        self.itemsize = similarity.dtype.itemsize if SIMULATED else table.itemsize
+        self.itemsize = table.itemsize
         if SIMULATED:
             self.counters = self.workspace.view(np.int32)
         else:
-            address, size, itemsize = self.workspace
-            self.counters = DeviceArray(address, size * (itemsize // 4), 4)
+            self.counters = DeviceArray(workspace.address, workspace.size * (self.itemsize // 4), 4)
         self.constants = _constants(self.temperature, f"f{self.itemsize}")
 
     def run(self, scores: Any, outputs: tuple[Any, Any, Any] | None) -> None:
         pairs, rows, columns = self.shape
         layout = _layout(self.per_cell, self.dual, pairs, rows, columns, outputs is not None)
         fill_ones(self.workspace, layout.cleared * (self.itemsize // 4), self.stream)
-        flat_scores = _flat(scores)
-        flat_outputs = None if outputs is None else [_flat(output) for output in outputs]
+        packed = {
+            "forward": _room("forward", self.itemsize).pack([
+                *self.inputs, self.lengths, _flat(scores), self.workspace, self.counters, *self.shape, *self.steps,
+                layout.summaries, layout.finals, layout.forward_messages, layout.checkpoints, self.ragged,
+                self.allow_empty, int(outputs is not None), int(self.dual), self.temperature, *self.constants,
+            ]),
+        }  # fmt: skip
+        if outputs is not None:
+            packed["backward"] = _room("backward", self.itemsize).pack([
+                *self.inputs, self.lengths, *map(_flat, outputs), self.workspace, self.counters, *self.shape,
+                *self.steps, layout.partials, layout.finals, layout.forward_messages, layout.backward_messages,
+                layout.checkpoints, self.ragged, int(self.dual), *self.constants,
+            ])  # fmt: skip
+        stripes = pairs * -(-rows // LANES)
+        # Both kinds use the same places: the first has done with them when the second begins.
         for kind in _kinds(self.per_cell, self.dual):
-            self._forward(kind, layout, flat_scores, flat_outputs is not None)
-            if flat_outputs is not None:
-                self._backward(kind, layout, flat_outputs)
+            for direction, arguments in packed.items():
+                kernel = compiled(direction, kind, self.itemsize)
+                kernel.launch(pairs if kind.wide else stripes, arguments, self.stream, self.device)
 
-    def _blocks(self, kind: Kind) -> int:
-        pairs, rows, _ = self.shape
-        return pairs if kind.wide else pairs * -(-rows // LANES)
 
-    def _forward(self, kind: Kind, layout: Layout, scores: Any, keep: bool) -> None:
-        arguments = [
-            *self.inputs, self.lengths, scores, self.workspace, self.counters, *self.shape, *self.steps,
-            layout.summaries, layout.finals, layout.forward_messages, layout.checkpoints, self.ragged,
-            self.allow_empty, int(keep), int(self.dual), self.temperature, *self.constants,
-        ]  # fmt: skip
-        kernel = compiled("forward", kind, self.itemsize)
-        kernel.launch(self._blocks(kind), arguments, self.stream, self.device)
-
-    def _backward(self, kind: Kind, layout: Layout, outputs: list[Any]) -> None:
-        arguments = [
-            *self.inputs, self.lengths, *outputs, self.workspace, self.counters, *self.shape, *self.steps,
-            layout.partials, layout.finals, layout.forward_messages, layout.backward_messages, layout.checkpoints,
-            self.ragged, int(self.dual), *self.constants,
-        ]  # fmt: skip
-        kernel = compiled("backward", kind, self.itemsize)
-        kernel.launch(self._blocks(kind), arguments, self.stream, self.device)
+def _flat(array: Any) -> Any:
+    return np.ascontiguousarray(array).reshape(-1) if SIMULATED else array
 
 
 def _is_shared(gap: Any) -> bool:
-    """Whether one penalty serves all pairs."""
-    strides = gap.strides if SIMULATED else gap.__cuda_array_interface__.get("strides")
-    return strides is not None and strides[0] == 0
+    """Whether one penalty, or one table of them, serves all pairs."""
+    return gap.strides[0] == 0 if SIMULATED else gap.is_shared

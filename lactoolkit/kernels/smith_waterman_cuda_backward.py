@@ -42,7 +42,7 @@ def make_backward(kind: Kind, real):
     tile_size, up_box_size, slots_size = kind.tiles * TILE, 2 * up_message, kind.kept_words
     open_tile, extend_tile = kind.open_tile, kind.extend_tile
     up_box_and_bin = up_box_size + (0 if wide else up_message)
-    box_size = cuda_bounded.BOX if bounded else 1
+    box_size, boxed_words = (cuda_bounded.BOX, (4 if dual else 2) * SEGMENT) if bounded else (1, 1)
     kept_size = SEGMENT + 1 if bounded else 1
     kept_tangents = SEGMENT + 1 if bounded and dual else 1
     # Exponents among the words of a message to the stripe above.
@@ -122,6 +122,8 @@ def make_backward(kind: Kind, real):
         up_pending = cuda.local.array(up_rounds, real)
         ahead = cuda.local.array(SEGMENT, real)
         coming = cuda.local.array(state_words, real)
+        weights = cuda.local.array(SEGMENT, real)
+        boxed = cuda.local.array(boxed_words, real)
         match_kept = cuda.local.array(kept_size, real)
         gap_a_kept = cuda.local.array(kept_size, real)
         up_kept = cuda.local.array(kept_size, real)
@@ -170,9 +172,9 @@ def make_backward(kind: Kind, real):
             for word in range(lane, message, LANES):
                 inbox[word] = no_exponent if word // SEGMENT == 2 or word // SEGMENT == 5 else zero
             for r in range(rounds):
-                words[r] = zero
+                words[r] = no_exponent
             for r in range(up_rounds):
-                up_words_taken[r] = zero
+                up_words_taken[r] = no_exponent
             if bounded:
                 box[lane + 32] = zero
                 up_box[lane + 32] = zero
@@ -247,9 +249,9 @@ def make_backward(kind: Kind, real):
                         to_exponent = scale_of(np.int32(f_diagonal_e - f_exponent), zero)
                         true_penalties = (true_p, true_q, true_p * p_rate, true_q * q_rate)
                         bounded_replay(
-                            tile, box, box, 0, 0, bounded_kept, lane, 0, 0, f_match, f_gap_a, f_gap_b, f_diagonal * to_exponent,
-                            f_match_t, f_gap_a_t, f_gap_b_t, f_diagonal_t * to_exponent,
-                            f_start, f_inflow, true_penalties, c4,
+                            tile, box, weights, boxed, box, 0, 0, bounded_kept, lane, 0, 0,
+                            f_match, f_gap_a, f_gap_b, f_diagonal * to_exponent, f_match_t, f_gap_a_t, f_gap_b_t,
+                            f_diagonal_t * to_exponent, f_start, f_inflow, true_penalties, c4,
                         )  # fmt: skip
                         limit = np.int32(3 * reach_of(zero))
                         scale = scale_of(min(np.int32(f_exponent + exponent - total_e), limit), zero) * inverse
@@ -262,7 +264,7 @@ def make_backward(kind: Kind, real):
                             new_gap_a_t, new_gap_b_t, new_diagonal_t, new_passed_t,
                             opening, extension, opening_t, extension_t, smallest, largest,
                         ) = bounded_sweep(
-                            tile, up_box, up_outbox, own_box, own_last_box, bounded_kept, lane,
+                            tile, up_box, weights, boxed, up_outbox, own_box, own_last_box, bounded_kept, lane,
                             gap_a, gap_b, diagonal * from_diagonal, passed * from_passed,
                             gap_a_t, gap_b_t, diagonal_t * from_diagonal, passed_t * from_passed,
                             start, inflow, scale, true_penalties, c4, total_rate,
@@ -278,8 +280,10 @@ def make_backward(kind: Kind, real):
                     gap_a, gap_b, gap_a_t, gap_b_t = (
                         new_gap_a * factor, new_gap_b * factor, new_gap_a_t * factor, new_gap_b_t * factor,
                     )  # fmt: skip
-                    diagonal, diagonal_t, diagonal_e = new_diagonal, new_diagonal_t, exponent
-                    passed, passed_t, passed_e = new_passed, new_passed_t, exponent
+                    diagonal, diagonal_t = new_diagonal, new_diagonal_t
+                    diagonal_e = exponent if diagonal != 0 else EMPTY
+                    passed, passed_t = new_passed, new_passed_t
+                    passed_e = exponent if passed != 0 else EMPTY
                     flow_opened, flow_extended = true_p * scale * opening, true_q * scale * extension
                     if dual and differentiate:
                         flow_opened = true_p * scale * opening_t + (p_rate - total_rate) * flow_opened
@@ -332,7 +336,8 @@ def make_backward(kind: Kind, real):
                     write_back(tile, extend_tile, out_extend, table, row_0, n, m, columns, step_0, lane)
                 if has_above:
                     if segment * SEGMENT + 1 < m:
-                        up_send(up_outbox, (segment & 1) * up_message, work, to_above + (segment + 1) * up_message, lane)
+                        place = to_above + (segment + 1) * up_message
+                        up_send(up_outbox, (segment & 1) * up_message, work, place, lane)
                     if segment == 0:
                         up_send(up_outbox, up_message, work, to_above, lane)
                 synchronise_warp()

@@ -48,7 +48,7 @@ def make_forward(kind: Kind, real):
     load_others, penalties_of_pair = make_load_others(kind, real), make_penalties_of_pair(kind, real)
     unpack = cuda_bounded.make_unpack_forward(dual, real)
     bounded_sweep = cuda_bounded.make_forward_sweep(dual, real, kind.rate_tile, False)
-    box_size = cuda_bounded.BOX if bounded else 1
+    box_size, boxed_words = (cuda_bounded.BOX, (4 if dual else 2) * SEGMENT) if bounded else (1, 1)
     exact_sweep = cuda_exact.make_forward_sweep(kind, real)
 
     def forward(
@@ -108,6 +108,8 @@ def make_forward(kind: Kind, real):
         pending = cuda.local.array(rounds, real)
         words = cuda.local.array(rounds, real)
         ahead = cuda.local.array(SEGMENT, real)
+        weights = cuda.local.array(SEGMENT, real)
+        boxed = cuda.local.array(boxed_words, real)
         nothing = cuda.local.array(1, real)
         unused = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
         outside = real(-np.inf)
@@ -144,11 +146,14 @@ def make_forward(kind: Kind, real):
                 # First the tiles of this segment; the next segment's cells travel while this one is computed.
                 is_bounded = False
                 if bounded:
-                    is_bounded = all_lanes(
-                        put_bounded_weights(
-                            ahead, tile, weight_limit(zero), row_0, n, m, step_0, lane, c0, c0_rest, c1, c2, c3, c4
-                        )
+                    is_alive = is_row and step_0 < m + lane
+                    exponent, start, inflow = place_in_lane(match_e, shuffle_up(match_e), lane == 0, is_alive, zero)
+                    last_exponent = shuffle_from(exponent, LANES - 1)
+                    is_ready = is_tame and (match_e != EMPTY or step_0 <= lane or not is_alive)
+                    are_fit = put_bounded_weights(
+                        ahead, tile, weight_limit(zero), row_0, n, m, step_0, lane, c0, c0_rest, c1, c2, c3, c4
                     )
+                    is_bounded = all_lanes(is_ready and are_fit)
                 if not is_bounded:
                     put_weights(ahead, tile, 0, lane, c0, c1, c2, c3, c4)
                 lowest = load_others(
@@ -167,47 +172,42 @@ def make_forward(kind: Kind, real):
                 box_0 = (np.int64(segment) & 1) * message + 1
                 next_box = message + 1 - box_0
                 is_done = False
-                if bounded:
-                    is_alive = is_row and step_0 < m + lane
-                    exponent, start, inflow = place_in_lane(match_e, shuffle_up(match_e), lane == 0, is_alive, zero)
-                    last_exponent = shuffle_from(exponent, LANES - 1)
-                    is_ready = is_tame and (match_e != EMPTY or step_0 <= lane or not is_alive)
-                    if is_bounded and all_lanes(is_ready):
-                        unpack(words, has_words, box, lane, exponent)
-                        synchronise_warp()
-                        first_step = np.int32(lane - step_0) if is_row else np.int32(SEGMENT)
-                        last_step = np.int32(min(lane - step_0 + m, SEGMENT))
-                        to_exponent = scale_of(np.int32(diagonal_e - exponent), zero)
-                        penalties = (true_p, true_q, true_p * p_rate, true_q * q_rate)
-                        first_box = box_0 if publishes else np.int64(2 * message)
-                        last_box = next_box if publishes else np.int64(2 * message)
-                        (
-                            new_match, new_gap_a, new_gap_b, new_diagonal, new_match_t, new_gap_a_t, new_gap_b_t,
-                            new_diagonal_t, sum_match, sum_match_t, smallest, largest,
-                        ) = bounded_sweep(
-                            tile, box, outbox, first_box, last_box, unused, lane, first_step, last_step, match, gap_a, gap_b, diagonal * to_exponent,
-                            match_t, gap_a_t, gap_b_t, diagonal_t * to_exponent, start, inflow,
-                            penalties, c4,
-                        )  # fmt: skip
-                        is_done = all_lanes(smallest >= least and largest <= most)
+                if bounded and is_bounded:
+                    unpack(words, has_words, box, lane, exponent)
+                    synchronise_warp()
+                    first_step = np.int32(lane - step_0) if is_row else np.int32(SEGMENT)
+                    last_step = np.int32(min(lane - step_0 + m, SEGMENT))
+                    to_exponent = scale_of(np.int32(diagonal_e - exponent), zero)
+                    penalties = (true_p, true_q, true_p * p_rate, true_q * q_rate)
+                    first_box = box_0 if publishes else np.int64(2 * message)
+                    last_box = next_box if publishes else np.int64(2 * message)
+                    (
+                        new_match, new_gap_a, new_gap_b, new_diagonal, new_match_t, new_gap_a_t, new_gap_b_t,
+                        new_diagonal_t, sum_match, sum_match_t, smallest, largest,
+                    ) = bounded_sweep(
+                        tile, box, weights, boxed, outbox, first_box, last_box, unused, lane, first_step, last_step,
+                        match, gap_a, gap_b, diagonal * to_exponent, match_t, gap_a_t, gap_b_t,
+                        diagonal_t * to_exponent, start, inflow, penalties, c4,
+                    )  # fmt: skip
+                    is_done = all_lanes(smallest >= least and largest <= most)
                 if keep:
-                    save = checkpoint + segment * (state_words * LANES) + lane
+                    save = np.uint64(checkpoint + segment * (state_words * LANES) + lane)
                     work[save] = match
-                    work[save + 32] = gap_a
-                    work[save + 64] = gap_b
-                    work[save + 96] = word_of_exponent(match_e, zero)
-                    work[save + 128] = diagonal
+                    work[save + np.uint64(32)] = gap_a
+                    work[save + np.uint64(64)] = gap_b
+                    work[save + np.uint64(96)] = word_of_exponent(match_e, zero)
+                    work[save + np.uint64(128)] = diagonal
                     # The backward pass does not find out again which way this segment went.
                     flag = np.int32(1) if is_done else np.int32(0)
-                    work[save + 160] = word_of_exponent(np.int32(2 * diagonal_e + flag), zero)
+                    work[save + np.uint64(160)] = word_of_exponent(np.int32(2 * diagonal_e + flag), zero)
                     if dual:
-                        work[save + 192] = match_t
-                        work[save + 224] = gap_a_t
-                        work[save + 256] = gap_b_t
-                        work[save + 288] = diagonal_t
+                        work[save + np.uint64(192)] = match_t
+                        work[save + np.uint64(224)] = gap_a_t
+                        work[save + np.uint64(256)] = gap_b_t
+                        work[save + np.uint64(288)] = diagonal_t
                     if wide:
-                        work[save + 320] = word_of_exponent(gap_a_e, zero)
-                        work[save + 352] = word_of_exponent(gap_b_e, zero)
+                        work[save + np.uint64(320)] = word_of_exponent(gap_a_e, zero)
+                        work[save + np.uint64(352)] = word_of_exponent(gap_b_e, zero)
                 if bounded and is_done:
                     if lane < SEGMENT:
                         slot = (box_0 + lane if lane < SEGMENT - 1 else next_box) + 2 * SEGMENT
@@ -220,7 +220,7 @@ def make_forward(kind: Kind, real):
                     match, gap_a, gap_b = new_match * factor, new_gap_a * factor, new_gap_b * factor
                     match_t, gap_a_t, gap_b_t = new_match_t * factor, new_gap_a_t * factor, new_gap_b_t * factor
                     diagonal, diagonal_t = new_diagonal, new_diagonal_t
-                    diagonal_e = exponent
+                    diagonal_e = exponent if diagonal != 0 else EMPTY
                 else:
                     if bounded:
                         factor, diagonal_e = normalised(diagonal, diagonal, diagonal, diagonal_e)

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from lactoolkit.kernels import smith_waterman_cuda as kernels
-
-_TYPES = {torch.float32: "<f4", torch.float64: "<f8", torch.int64: "<i8"}
+from lactoolkit.kernels.cuda_launch import DeviceArray
 
 
 def score(
@@ -27,7 +26,7 @@ def score(
         scores = similarity.new_empty(similarity.shape[0])
         workspace = _workspace(similarity, gap_open, backward=False)
         kernels.score(
-            *arrays, temperature, allow_empty, _View(scores), _View(workspace), *_stream_and_device(similarity)
+            *arrays, temperature, allow_empty, _view(scores), _view(workspace), *_stream_and_device(similarity)
         )
     return scores
 
@@ -50,7 +49,7 @@ def posterior(
             temperature,
             allow_empty,
             *_views(outputs),
-            _View(workspace),
+            _view(workspace),
             *_stream_and_device(similarity),
         )
     return outputs
@@ -71,9 +70,9 @@ def posterior_jvp(
     with _on(similarity.device):
         arrays = _arrays(similarity, gap_open, gap_extend, lengths)
         tangents = (
-            _View(tangent_similarity.contiguous()),
-            _View(tangent_open.contiguous()),
-            _View(tangent_extend.contiguous()),
+            _view(tangent_similarity.contiguous()),
+            _view(tangent_open.contiguous()),
+            _view(tangent_extend.contiguous()),
         )
         outputs = _outputs(similarity, gap_open, lengths)
         workspace = _workspace(similarity, gap_open, dual=True)
@@ -83,46 +82,33 @@ def posterior_jvp(
             allow_empty,
             *tangents,
             *_views(outputs),
-            _View(workspace),
+            _view(workspace),
             *_stream_and_device(similarity),
         )
     return outputs
 
 
-class _View:
-    """A tensor as the kernels see it; torch's own ``__cuda_array_interface__`` takes several times as long."""
+def _view(tensor: Tensor, is_shared: bool = False) -> DeviceArray:
+    return DeviceArray(tensor.data_ptr(), tensor.numel(), tensor.element_size(), tensor.shape, is_shared, tensor)
 
-    __slots__ = ("__cuda_array_interface__", "_tensor", "shape")
 
-    def __init__(self, tensor: Tensor, strides: tuple[int, ...] | None = None) -> None:
-        self._tensor = tensor
-        self.shape = tensor.shape
-        self.__cuda_array_interface__ = {
-            "data": (tensor.data_ptr(), False),
-            "shape": tensor.shape,
-            "typestr": _TYPES[tensor.dtype],
-            "strides": strides,
-            "version": 3,
-        }
+def _views(tensors: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[DeviceArray, DeviceArray, DeviceArray, DeviceArray]:
+    scores, match, d_open, d_extend = tensors
+    return _view(scores), _view(match), _view(d_open), _view(d_extend)
 
 
 def _arrays(
     similarity: Tensor, gap_open: Tensor, gap_extend: Tensor, lengths: Tensor | None
-) -> tuple[_View, _View, _View, _View | None]:
-    sizes = None if lengths is None else _View(lengths.contiguous())
-    return _View(similarity.contiguous()), _penalty(gap_open), _penalty(gap_extend), sizes
+) -> tuple[DeviceArray, DeviceArray, DeviceArray, DeviceArray | None]:
+    sizes = None if lengths is None else _view(lengths.contiguous())
+    return _view(similarity.contiguous()), _penalty(gap_open), _penalty(gap_extend), sizes
 
 
-def _penalty(penalty: Tensor) -> _View:
+def _penalty(penalty: Tensor) -> DeviceArray:
     # One penalty, or one table of penalties, for the whole batch is not copied for each pair.
-    if penalty.stride(0) == 0 and penalty[:1].is_contiguous():
-        return _View(penalty, tuple(stride * penalty.element_size() for stride in penalty.stride()))
-    return _View(penalty.contiguous())
-
-
-def _views(tensors: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[_View, _View, _View, _View]:
-    scores, match, d_open, d_extend = tensors
-    return _View(scores), _View(match), _View(d_open), _View(d_extend)
+    if penalty.stride(0) == 0 and (penalty.shape[1:] == (1, 1) or penalty[0].is_contiguous()):
+        return _view(penalty, is_shared=True)
+    return _view(penalty.contiguous())
 
 
 def _outputs(similarity: Tensor, penalty: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:

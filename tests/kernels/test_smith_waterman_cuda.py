@@ -17,7 +17,7 @@ cuda = pytest.importorskip("numba.cuda", reason="numba-cuda is not installed")
 from lactoolkit.kernels import smith_waterman_cpu as cpu  # noqa: E402
 from lactoolkit.kernels import smith_waterman_cuda as kernels  # noqa: E402
 from lactoolkit.kernels.cuda_layout import Kind, plan_layout  # noqa: E402
-from lactoolkit.kernels.cuda_warp import SIMULATED  # noqa: E402
+from lactoolkit.kernels.cuda_warp import LANES, SEGMENT, SIMULATED  # noqa: E402
 
 in_simulator = pytest.mark.skipif(not SIMULATED, reason="needs numba's simulator: NUMBA_ENABLE_CUDASIM=1")
 on_card = [
@@ -36,6 +36,31 @@ def make_problem(seed, pairs, rows, columns, per_cell, opening=1.5, extension=0.
     return similarity, opening * generator.uniform(0.8, 1.2, shape), extension * generator.uniform(0.8, 1.2, shape)
 
 
+def make_uneven_problem(seed, rows, columns):
+    """Tame cells beside columns of huge numbers, forbidden cells, and a corner where sums soon leave their range.
+
+    They grow by 2**20 a step, which is much in float32, and by 2**200, which is much in float64.
+    """
+    similarity, gap_open, gap_extend = make_problem(seed, 1, rows, columns, False)
+    similarity[:, :, columns // 3 : columns // 3 + 3] *= 200
+    similarity[:, rows // 2 :, 3 * columns // 4 :] = 10.0
+    similarity[:, 3 * rows // 4 :, 7 * columns // 8 :] = 100.0
+    similarity[:, 1, ::3] = -np.inf
+    return similarity, gap_open, gap_extend
+
+
+def bounded_segments(workspace, pairs, rows, columns):
+    """For each stripe and segment, whether it was done with one exponent a lane."""
+    kind = Kind(False, False, False)
+    layout = plan_layout([kind, Kind(False, True, True)], pairs, rows, columns, backward=True)
+    states = workspace[layout.checkpoints :].view(np.int64)
+    stripes, segments = pairs * -(-rows // LANES), -(-(columns + LANES) // SEGMENT)
+    states = states[: stripes * segments * kind.state * LANES].reshape(stripes, segments, kind.state, LANES)
+    flags = states[:, :, 5] & 1
+    assert (flags == flags[..., :1]).all()
+    return flags[..., 0] == 1
+
+
 def simulate(problem, lengths, temperature, tangents=None):
     similarity, gap_open, _ = problem
     per_cell = kernels.is_per_cell(gap_open)
@@ -46,7 +71,7 @@ def simulate(problem, lengths, temperature, tangents=None):
         kernels.posterior(*problem, lengths, temperature, False, *outputs, workspace)
     else:
         kernels.posterior_jvp(*problem, lengths, temperature, False, *tangents, *outputs, workspace)
-    return outputs
+    return outputs, workspace
 
 
 @in_simulator
@@ -55,7 +80,10 @@ def test_simulated_posterior_is_that_of_the_plain_recursion(per_cell, temperatur
     # Two stripes of rows; at 1e-3 each state needs its own exponent.
     problem = make_problem(1, 2, 33, 2, per_cell)
     sizes = np.array([[33, 2], [5, 1]])
-    scores, match, d_open, d_extend = simulate(problem, sizes, temperature)
+    (scores, match, d_open, d_extend), workspace = simulate(problem, sizes, temperature)
+    if not per_cell and temperature == 0.7:
+        # The second pair has no second stripe.
+        assert bounded_segments(workspace, 2, 33, 2)[:3].all()
     for b, (n, m) in enumerate(sizes):
         penalties = [gap[b, :n, :m] if per_cell else gap[b] for gap in problem[1:]]
         truth = plain_posterior(problem[0][b, :n, :m], *penalties, temperature)
@@ -71,12 +99,28 @@ def test_simulated_posterior_is_that_of_the_plain_recursion(per_cell, temperatur
 
 
 @in_simulator
+# Sums that leave their range are found out at the end of the segment.
+@pytest.mark.filterwarnings("ignore:.*encountered in scalar:RuntimeWarning")
+def test_simulated_segments_of_both_kinds_take_turns():
+    problem = make_uneven_problem(7, 33, 24)
+    (score, match, d_open, d_extend), workspace = simulate(problem, None, 0.7)
+    flags = bounded_segments(workspace, 1, 33, 24)
+    assert flags.any()
+    assert not flags.all()
+    truth = plain_posterior(*(array[0] for array in problem), 0.7)
+    np.testing.assert_allclose(score[0], truth.score, rtol=1e-12)
+    np.testing.assert_allclose(match[0], truth.match, atol=1e-12)
+    np.testing.assert_allclose(d_open.item(), truth.d_open.sum(), atol=1e-11)
+    np.testing.assert_allclose(d_extend.item(), truth.d_extend.sum(), atol=1e-11)
+
+
+@in_simulator
 @pytest.mark.parametrize("per_cell", [False, True])
 def test_simulated_jvp_is_the_difference_of_posteriors(per_cell):
     problem = make_problem(2, 1, 33, 2, per_cell)
     generator = np.random.default_rng(3)
     tangents = [generator.normal(size=array.shape) for array in problem]
-    changes = simulate(problem, None, 0.9, tangents)
+    changes, _ = simulate(problem, None, 0.9, tangents)
     size = 1e-5
     after, before = (
         cpu.posterior(*(a + sign * size * t for a, t in zip(problem, tangents, strict=True)), np.array([[33, 2]]), 0.9)
@@ -118,6 +162,17 @@ def test_layout_holds_all_that_the_kernels_write():
     assert layout.size - layout.checkpoints == 3 * 2 * 6 * 32 * 6
 
 
+@pytest.mark.skipif(SIMULATED, reason="the simulator takes NumPy arrays")
+def test_what_kernels_are_shown_lives_as_long_as_the_view():
+    from lactoolkit.ops import backend_cuda
+
+    similarity, penalty = torch.zeros(4, 6, 5).transpose(1, 2), torch.zeros(4, 1, 1)
+    lengths = torch.ones(2, 4, dtype=torch.int64).T
+    for view in backend_cuda._arrays(similarity, penalty, penalty, lengths):
+        assert view.owner.data_ptr() == view.address
+        assert view.owner.is_contiguous()
+
+
 class TestOnACard:
     pytestmark = on_card
 
@@ -141,6 +196,40 @@ class TestOnACard:
             scale = np.abs(expected).max()
             tolerance = 5e-6 if dtype == torch.float32 else 1e-12
             np.testing.assert_allclose(result.double().cpu().numpy(), expected, atol=tolerance * scale)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    @pytest.mark.parametrize("size", [(40, 50), (64, 300), (130, 70)])
+    def test_segments_of_both_kinds_take_turns(self, size, dtype):
+        from lactoolkit.ops import backend_cuda
+
+        problem = [
+            np.concatenate(x) for x in zip(*(make_uneven_problem(seed, *size) for seed in range(8)), strict=True)
+        ]
+        problem = [array.astype(np.float32).astype(np.float64) for array in problem]
+        problem[0][4:] += 30 * np.sin(np.arange(size[1]) / 9)
+        truth = cpu.posterior(*problem, np.tile(np.array([size]), (8, 1)), 0.7)
+        results = backend_cuda.posterior(
+            *(torch.tensor(x, dtype=dtype, device="cuda") for x in problem), None, 0.7, False
+        )
+        for result, expected in zip(results, truth, strict=True):
+            tolerance = 5e-6 if dtype == torch.float32 else 1e-12
+            np.testing.assert_allclose(result.double().cpu().numpy(), expected, atol=tolerance * np.abs(expected).max())
+
+    @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs a second CUDA device")
+    def test_second_device_gives_the_same_bits(self):
+        from lactoolkit import alignment_posterior, soft_smith_waterman
+
+        results = []
+        for device in ("cuda:0", "cuda:1"):
+            problem = make_problem(8, 3, 70, 90, False)
+            leaves = [torch.tensor(x, dtype=torch.float32, device=device, requires_grad=True) for x in problem]
+            scores = soft_smith_waterman(*leaves, 0.8)
+            gradients = torch.autograd.grad(scores.sum(), leaves)
+            second = torch.autograd.grad(alignment_posterior(*leaves, 0.8).square().sum(), leaves)
+            assert all(x.device == torch.device(device) for x in (scores, *gradients, *second))
+            results.append([x.cpu() for x in (scores.detach(), *gradients, *second)])
+        assert torch.cuda.current_device() == 0
+        assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
     def test_graph_and_stream(self):
         from lactoolkit.ops import backend_cuda
