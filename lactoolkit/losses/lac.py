@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lactoolkit.errors import ParameterError
-from lactoolkit.losses.frame_loss import FrameLoss, Views, masked_mean
-from lactoolkit.losses.gap_penalties import make_gaps
+from lactoolkit.losses.frame_loss import FrameLoss, Views, frame_mask, masked_mean
+from lactoolkit.losses.gap_penalties import make_gaps, softplus_inverse
 from lactoolkit.losses.known_alignment import known_alignment
 from lactoolkit.losses.scl import SCLConfig, gaussian_contrast, gaussian_exponents, within_reach
 from lactoolkit.losses.video_pairs import (
@@ -48,7 +48,7 @@ class LACConfig:
     gap_open, gap_extend : float
         Where the gap penalties start.
     scale, offset : float
-        Where the similarity ``scale * (cosine - offset)`` starts.
+        Where the similarity ``scale * (cosine - background - offset)`` starts; the offset stays above 0.
     scale_limit : float
         The scale stays below this.
     score_temperature : float
@@ -76,9 +76,9 @@ class LACConfig:
     gap_open: float = 1.0
     gap_extend: float = 1.0
     scale: float = 8.0
-    offset: float = 0.4
+    offset: float = 0.3
     scale_limit: float = 20.0
-    score_temperature: float = 0.1
+    score_temperature: float = 1.0
     shuffles: int = 2
     shuffle_blocks: int = 8
     most_pairs: int = 64
@@ -97,7 +97,7 @@ class LACConfig:
                 f'objective {self.objective!r} needs the known times of two views of one video: set pairs to "within", '
                 'or objective to "score"'
             )
-        for name in ("temperature", "score_temperature", "own_learning_rate", "scale_limit", "scale"):
+        for name in ("temperature", "score_temperature", "own_learning_rate", "scale_limit", "scale", "offset"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ParameterError(f"{name} is {getattr(self, name)}; it must be finite and above 0")
         if not self.scale < self.scale_limit:
@@ -121,9 +121,10 @@ class LACLoss(FrameLoss):
     r"""Gaussian-weighted contrastive loss plus a local alignment loss on the exact soft Smith-Waterman.
 
     The contrastive term is :class:`lactoolkit.losses.scl.SCLLoss`. The alignment term works on the similarity
-    :math:`S = a (\cos - c)` with :math:`0 < a <` ``scale_limit`` and :math:`c` learnt: random pairs must be able to
-    score below zero, or the best local alignment is the whole video. V is the soft Smith-Waterman score, which counts
-    the empty alignment of score 0, P its derivative by S, the match posteriors.
+    :math:`S = a (\cos - b - c)`, where b, the background, is the mean cosine of all frame pairs of the tables to align,
+    and :math:`0 < a <` ``scale_limit`` and :math:`c > 0` are learnt. So random pairs of frames score below zero on
+    average whatever is learnt; a free offset drifts to where the best local alignment is the whole video. V is the soft
+    Smith-Waterman score, which counts the empty alignment of score 0, P its derivative by S, the match posteriors.
 
     - ``score``: V divided by the length of the shorter sequence competes in a softmax (of temperature
       ``score_temperature``) against the scores of the same pair with one partner back to front, of ``shuffles`` pairs
@@ -169,13 +170,18 @@ class LACLoss(FrameLoss):
         if "alignment" in self.weights:
             share = config.scale / config.scale_limit
             self.raw_scale = nn.Parameter(torch.tensor(math.log(share / (1 - share))))
-            self.offset = nn.Parameter(torch.tensor(config.offset))
+            self.raw_offset = nn.Parameter(torch.tensor(softplus_inverse(config.offset)))
             self.gaps = make_gaps(config.gaps, config.gap_open, config.gap_extend, config.embedding_size)
 
     @property
     def scale(self) -> Tensor:
         """The similarity's scale a, 0-d."""
         return self.config.scale_limit * torch.sigmoid(self.raw_scale)
+
+    @property
+    def offset(self) -> Tensor:
+        """How far above the background c a similarity of 0 lies, in cosines, 0-d."""
+        return nn.functional.softplus(self.raw_offset)
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """One group, of the learning rate ``own_learning_rate`` whatever the encoder's, without weight decay."""
@@ -204,8 +210,15 @@ class LACLoss(FrameLoss):
             parts["alignment"] = objective[self.config.objective](views, classes, generator)
         return parts
 
-    def _similarity(self, u: Tensor, v: Tensor) -> Tensor:
-        return self.scale.to(u.dtype) * (u @ v.mT - self.offset.to(u.dtype))
+    def _similarity(self, cosines: Tensor, background: Tensor) -> Tensor:
+        return self.scale.to(cosines.dtype) * (cosines - background - self.offset.to(cosines.dtype))
+
+    def _own_similarity(self, u: Tensor, v: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Similarity of pairs (P, N, M), and their background, 0-d."""
+        cosines = u @ v.mT
+        rows, columns = frame_mask(lengths[:, 0], u.shape[1]), frame_mask(lengths[:, 1], v.shape[1])
+        background = masked_mean(cosines, rows.unsqueeze(2) & columns.unsqueeze(1))
+        return self._similarity(cosines, background), background
 
     def _score(self, views: Views, classes: Tensor | None, generator: torch.Generator | None) -> Tensor:
         config = self.config
@@ -217,7 +230,7 @@ class LACLoss(FrameLoss):
             first, second = different_videos(views, classes, config.most_pairs, generator)
         u, v = views.u[first], views.v[second]
         lengths = torch.stack([views.lengths_u[first], views.lengths_v[second]], 1)
-        similarity = self._similarity(u, v)
+        similarity, background = self._own_similarity(u, v, lengths)
         gap_open, gap_extend = self.gaps(u, v, lengths)
 
         orders = [reversed_order(lengths[:, 1], v.shape[1])]
@@ -232,12 +245,12 @@ class LACLoss(FrameLoss):
         all_lengths = [lengths] * len(tables)
         usable = lengths.amin(1) > 0
         competing = [usable] * len(tables)
-        if classes is not None:
+        if classes is not None and bool((classes != classes[0]).any()):
             other, exists = other_process_partners(first, classes, generator)
             w = views.v[other]
             lengths_w = torch.stack([lengths[:, 0], views.lengths_v[other]], 1)
             gaps_w = self.gaps(u, w, lengths_w)
-            tables.append(self._similarity(u, w))
+            tables.append(self._similarity(u @ w.mT, background))
             all_open.append(gaps_w[0])
             all_extend.append(gaps_w[1])
             all_lengths.append(lengths_w)
@@ -256,7 +269,7 @@ class LACLoss(FrameLoss):
 
     def _fenchel_young(self, views: Views, classes: Tensor | None, generator: torch.Generator | None) -> Tensor:
         lengths = torch.stack([views.lengths_u, views.lengths_v], 1)
-        similarity = self._similarity(views.u, views.v)
+        similarity, _ = self._own_similarity(views.u, views.v, lengths)
         gap_open, gap_extend = self.gaps(views.u, views.v, lengths)
         known = known_alignment(views, math.sqrt(self.config.variance))
         score = soft_smith_waterman(
@@ -271,7 +284,7 @@ class LACLoss(FrameLoss):
         lengths = torch.stack([views.lengths_u, views.lengths_v], 1)
         gap_open, gap_extend = self.gaps(views.u, views.v, lengths)
         posterior = alignment_posterior(
-            self._similarity(views.u, views.v),
+            self._own_similarity(views.u, views.v, lengths)[0],
             gap_open,
             gap_extend,
             config.temperature,

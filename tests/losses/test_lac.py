@@ -20,8 +20,17 @@ from lactoolkit.losses.video_pairs import other_process_partners, reversed_order
 OWN = {"contrastive_weight": 0.0, "gap_open": 0.7, "gap_extend": 0.3, "temperature": 0.8, "embedding_size": SIZE}
 
 
-def similarity(loss, u, v):
-    return loss.scale.item() * (torch.from_numpy(u) @ torch.from_numpy(v).T - loss.offset.item())
+def similarity(loss, u, v, background):
+    return loss.scale.item() * (torch.from_numpy(u) @ torch.from_numpy(v).T - background - loss.offset.item())
+
+
+def background(arguments, pairs):
+    """Mean cosine of all pairs of real frames of the first view of one video and the second of another."""
+    tables = [
+        loss_reference.real_frames(arguments, 0, i)[0] @ loss_reference.real_frames(arguments, 1, j)[0].T
+        for i, j in pairs
+    ]
+    return np.concatenate([table.ravel() for table in tables]).mean()
 
 
 def enumerated(table, temperature=0.8):
@@ -42,13 +51,13 @@ def build(**settings):
 def test_score_contrasts_pairs_with_reversed_partners_and_other_processes():
     arguments, loss = small_batch(), build(shuffles=0, score_temperature=0.5)
     classes = [0, 0, 1]
-    losses = []
+    losses, mean = [], background(arguments, [(0, 1), (1, 0)])
     for i, j, other in ((0, 1, 2), (1, 0, 2)):
         u, v, w = (
             loss_reference.real_frames(arguments, which, video)[0] for which, video in ((0, i), (1, j), (1, other))
         )
         scores = [
-            enumerated(similarity(loss, u, partner)).item() / min(len(u), len(partner)) / 0.5
+            enumerated(similarity(loss, u, partner, mean)).item() / min(len(u), len(partner)) / 0.5
             for partner in (v, v[::-1].copy(), w)
         ]
         losses.append(math.log(sum(map(math.exp, scores))) - scores[0])
@@ -57,11 +66,11 @@ def test_score_contrasts_pairs_with_reversed_partners_and_other_processes():
 
 def test_score_within_videos_pairs_the_two_views():
     arguments, loss = small_batch(), build(shuffles=0, pairs="within", score_temperature=0.5)
-    losses = []
+    losses, mean = [], background(arguments, [(0, 0), (1, 1), (2, 2)])
     for i in range(3):
         u, v = (loss_reference.real_frames(arguments, which, i)[0] for which in (0, 1))
         right, wrong = (
-            enumerated(similarity(loss, u, x)).item() / min(len(u), len(v)) / 0.5 for x in (v, v[::-1].copy())
+            enumerated(similarity(loss, u, x, mean)).item() / min(len(u), len(v)) / 0.5 for x in (v, v[::-1].copy())
         )
         losses.append(math.log1p(math.exp(wrong - right)))
     assert loss(*arguments).total.item() == pytest.approx(np.mean(losses), rel=1e-6)
@@ -69,11 +78,11 @@ def test_score_within_videos_pairs_the_two_views():
 
 def test_fenchel_young_is_the_surprise_at_the_known_alignment():
     arguments, loss = small_batch(), build(objective="fenchel_young", pairs="within", variance=1.0)
-    losses = []
+    losses, mean = [], background(arguments, [(0, 0), (1, 1), (2, 2)])
     for video in range(3):
         u, times = loss_reference.real_frames(arguments, 0, video)
         v, other_times = loss_reference.real_frames(arguments, 1, video)
-        table = similarity(loss, u, v)
+        table = similarity(loss, u, v, mean)
         pairs = loss_reference.known_matches(times, other_times, 1.0)
         matched, opened, extended = reference.count_cells(pairs, *table.shape)
         known = (matched * table.detach().numpy() - 0.7 * opened - 0.3 * extended).sum()
@@ -85,11 +94,11 @@ def test_fenchel_young_is_the_surprise_at_the_known_alignment():
 
 def test_posterior_is_the_cross_entropy_with_the_gaussian_target():
     arguments, loss = small_batch(), build(objective="posterior", pairs="within", variance=2.0)
-    terms = []
+    terms, mean = [], background(arguments, [(0, 0), (1, 1), (2, 2)])
     for video in range(3):
         u, times = loss_reference.real_frames(arguments, 0, video)
         v, other_times = loss_reference.real_frames(arguments, 1, video)
-        table = similarity(loss, u, v).detach().requires_grad_()
+        table = similarity(loss, u, v, mean).detach().requires_grad_()
         posterior = torch.autograd.grad(enumerated(table), table)[0].numpy()
         weights = np.exp(-((times[:, None] - other_times) ** 2) / 4.0)
         for axis in (1, 0):
@@ -98,6 +107,17 @@ def test_posterior_is_the_cross_entropy_with_the_gaussian_target():
             near = np.abs(times[:, None] - other_times).min(axis) <= 3 * math.sqrt(2.0)
             terms += list(values[near])
     assert loss(*arguments).total.item() == pytest.approx(np.mean(terms), rel=1e-6)
+
+
+def test_similarity_of_random_frames_is_below_zero_whatever_is_learnt():
+    arguments = make_batch(batch=4, frames=12)
+    loss = LACLoss(LACConfig(offset=1e-3))
+    lengths = torch.stack([mask.sum(1) for mask in arguments[4:]], 1)
+    for shift in (0.0, 5.0):  # embeddings that all have much in common
+        u, v = (torch.nn.functional.normalize(view + shift, dim=-1) for view in arguments[:2])
+        table, _ = loss._own_similarity(u, v, lengths)
+        inside = torch.cat([pair[:n, :m].flatten() for pair, (n, m) in zip(table, lengths.tolist(), strict=True)])
+        assert inside.mean().item() == pytest.approx(-loss.scale.item() * 1e-3, rel=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(20))
