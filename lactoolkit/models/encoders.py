@@ -13,6 +13,7 @@ from lactoolkit.errors import BackendError, ParameterError
 from lactoolkit.models import pretrained
 from lactoolkit.models.checkpoints import read_state_dict
 from lactoolkit.models.efficientnet_lite import EfficientNetLite0
+from lactoolkit.models.exactness import full_float32_convolutions
 from lactoolkit.models.registry import (
     INPUT_SIZE,
     EncoderInfo,
@@ -111,7 +112,8 @@ class FrameEncoder(nn.Module):
             )
         normalised = (images.to(self.mean.device).float() - self.mean) / self.std
         # The picture's own layout is torch's channels_last: permuting its axes moves no data.
-        taps = self.network(normalised.to(self._dtype).permute(0, 3, 1, 2))
+        with full_float32_convolutions():
+            taps = self.network(normalised.to(self._dtype).permute(0, 3, 1, 2))
         pooled = [
             functional.adaptive_avg_pool2d(tap.float(), cells).flatten(1)
             for tap, cells in zip(taps, self._pool_sizes, strict=True)
