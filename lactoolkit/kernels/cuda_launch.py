@@ -10,6 +10,7 @@ import functools
 import hashlib
 import struct
 import threading
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,9 @@ else:
     from cuda.bindings import driver
     from numba.cuda.dispatcher import CUDACache
 
+    # The predecessor within numba itself does not do; without numba-cuda this is an ImportError.
+    _NUMBA_CUDA = metadata.version("numba-cuda")
+
     class _KernelCache(CUDACache):
         """Compiled kernels on disk, found again by what they were made from.
 
@@ -33,7 +37,7 @@ else:
         """
 
         def _index_key(self, signature: Any, codegen: Any) -> Any:
-            return signature, codegen.magic_tuple(), _sources()
+            return signature, codegen.magic_tuple(), _NUMBA_CUDA, _sources()
 
 
 @functools.cache
