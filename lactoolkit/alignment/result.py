@@ -11,6 +11,13 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+Verdict = Literal["aligned", "weak", "not alignable"]
+
+# Below the first, an alignment is better than chance; below the second, it may be.
+SIGNIFICANT, WEAK = 0.05, 0.2
+
+_SPEED_WINDOW = 0.25  # seconds on either side over which the local pace is measured
+
 PAIR_COLUMNS = ("hit", "frame_a", "time_a", "frame_b", "time_b", "similarity", "confidence")
 
 
@@ -59,6 +66,11 @@ class GapRun:
     first_time: float
     last_time: float
 
+    @property
+    def meaning(self) -> str:
+        """What the run says about A as a rendering of B: ``"extra in A"`` (a step or a pause) or ``"skipped in A"``."""
+        return "extra in A" if self.video == "a" else "skipped in A"
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -79,7 +91,9 @@ class Hit:
     score : float
         Smith-Waterman score of the path.
     p_value : float
-        Probability of a score this high when the order of the frames carries no common process.
+        Probability that videos of different processes give an alignment this convincing, between 0.001 and 1.
+    e_value : float
+        Expected number of hits that score this high when blocks of B's frames are put in random order.
     gaps : tuple of GapRun
         Frames inside the hit that were left unmatched, in time order.
     """
@@ -94,6 +108,7 @@ class Hit:
     confidence: np.ndarray
     score: float
     p_value: float
+    e_value: float
     gaps: tuple[GapRun, ...] = ()
 
     def __len__(self) -> int:
@@ -111,6 +126,27 @@ class Hit:
         span_b = float(self.times_b[-1] - self.times_b[0])
         return span_b / span_a if span_a > 0 else float("nan")
 
+    @property
+    def speed_ratio(self) -> np.ndarray:
+        """Pacing at each pair, shape (L,): the slope of B's time over A's within a quarter of a second on either side.
+
+        1 where both run at equal speed, 2 where B takes twice as long as A; NaN for a hit of a single pair. The slope
+        is that of the geometric mean (reduced major axis) of both regressions, so that swapping the videos gives the
+        inverse.
+        """
+        a, b = self.times_a.astype(np.float64), self.times_b.astype(np.float64)
+        first = np.minimum(np.searchsorted(a, a - _SPEED_WINDOW), np.searchsorted(b, b - _SPEED_WINDOW))
+        last = np.maximum(
+            np.searchsorted(a, a + _SPEED_WINDOW, side="right"), np.searchsorted(b, b + _SPEED_WINDOW, side="right")
+        )
+        count = last - first
+        spreads = []
+        for times in (a - a[0], b - b[0]):
+            sums, squares = (np.concatenate(([0.0], np.cumsum(x))) for x in (times, times**2))
+            mean = (sums[last] - sums[first]) / count
+            spreads.append((squares[last] - squares[first]) / count - mean**2)
+        return np.sqrt(np.divide(spreads[1], spreads[0], out=np.full(len(a), np.nan), where=spreads[0] > 0))
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -123,9 +159,8 @@ class Alignment:
     similarity : ndarray, shape (len(a.frames), len(b.frames)), float32
         Calibrated similarity of every frame of A with every frame of B; unrelated pairs lie below zero.
     hits : tuple of Hit
-        The stretches found, best first; empty when nothing was found at all.
-    significant : bool
-        Whether the best hit is better than chance. When False, the hits are shown for inspection only.
+        The stretches found, best first; empty when nothing was found at all. Two hits may share frames of one video,
+        never pairs.
     note : str
         One sentence for the reader when something limits the result (nothing moves, no better than chance), else "".
     settings : dict
@@ -138,10 +173,20 @@ class Alignment:
     b: AlignedVideo
     similarity: np.ndarray
     hits: tuple[Hit, ...]
-    significant: bool
     note: str = ""
     settings: dict[str, object] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> Verdict:
+        """``"aligned"`` if the best hit is better than chance (p < 0.05), ``"weak"`` up to p < 0.2."""
+        p_value = self.hits[0].p_value if self.hits else 1.0
+        return "aligned" if p_value < SIGNIFICANT else "weak" if p_value < WEAK else "not alignable"
+
+    @property
+    def significant(self) -> bool:
+        """Whether the best hit is better than chance. When False, the hits are shown for inspection only."""
+        return self.verdict == "aligned"
 
     def to_dataframe(self) -> pd.DataFrame:
         """Matched pairs of all hits, one row each, with the columns of ``pairs.csv`` (hits count from 1)."""
