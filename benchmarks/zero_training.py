@@ -13,16 +13,15 @@ import itertools
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+from sklearn.isotonic import IsotonicRegression
 
 from lactoolkit import __version__
-from lactoolkit.alignment.align import AlignmentSettings, _confidence
-from lactoolkit.alignment.significance import chance_probability
+from lactoolkit.alignment.confidence import calibrated_confidence, posterior_near
+from lactoolkit.alignment.settings import AlignmentSettings
 from lactoolkit.alignment.similarity import calibrated_similarity
 from lactoolkit.features.embedding import frame_embeddings
 from lactoolkit.features.extraction import extract_features
@@ -30,7 +29,6 @@ from lactoolkit.kernels.path_decoding import best_local_path
 
 SETTINGS = AlignmentSettings()
 PAIRS_PER_TASK = 20
-UNRELATED = 80
 TOLERANCE = 3  # frames
 
 
@@ -50,10 +48,10 @@ def main(data: Path) -> None:
                 path = best_local_path(table, SETTINGS.gap_open, SETTINGS.gap_extend)
                 measured.append(measure(path.pairs, a, b))
                 if similarity is default:
-                    reliability[split].append((_confidence(table, path, SETTINGS, TOLERANCE), right(path.pairs, a, b)))
+                    mass = posterior_near(table, path, SETTINGS, TOLERANCE)
+                    reliability[split].append((mass, right(path.pairs, a, b)))
             print(f"| {name} | {split} | {camera} | {' | '.join(summary(measured))} |", flush=True)
     report_reliability(reliability)
-    report_chance(data, labels)
 
 
 def load_labels(folder: Path) -> list[dict]:
@@ -154,75 +152,31 @@ def right(found: np.ndarray, a: dict, b: dict) -> np.ndarray:
 
 def report_reliability(reliability: dict[str, list[tuple[np.ndarray, np.ndarray]]]) -> None:
     print(f"\n## Confidence\n\nShare of pairs within {TOLERANCE} frames of the truth, by what the confidence said.\n")
-    print(
-        "| split | "
-        + " | ".join(f"{k / 10:.1f}-{(k + 1) / 10:.1f}" for k in range(10))
-        + " | expected calibration error |"
-    )
-    print("| --- |" + " --- |" * 11)
-    for split, both in reliability.items():
-        said, was = (np.concatenate(one) for one in zip(*both, strict=True))
-        bins = np.minimum((said * 10).astype(int), 9)
-        cells, error = [], 0.0
-        for k in range(10):
-            inside = bins == k
-            cells.append(f"{was[inside].mean():.2f} ({inside.sum()})" if inside.any() else "")
-            error += abs(was[inside].mean() - said[inside].mean()) * inside.mean() if inside.any() else 0
-        print(f"| {split} | {' | '.join(cells)} | {error:.3f} |")
-
-
-def evidence(a: Path, b: Path) -> tuple[float, float, float]:
-    table = default(a, b)
-    gaps = SETTINGS.gap_open, SETTINGS.gap_extend
-    path, back = best_local_path(table, *gaps), best_local_path(np.ascontiguousarray(table[:, ::-1]), *gaps)
-    rows, columns = path.pairs.T
-    return path.score, back.score, float((embeddings(a)[rows] * embeddings(b)[columns]).sum(1).mean())
-
-
-def report_chance(data: Path, labels: dict[str, list[dict]]) -> None:
-    rng = np.random.default_rng(1)
-    sim = {task: [one["path"] for one in entries] for task, entries in labels.items()}
-    real = {
-        folder.name: sorted(p for p in folder.iterdir() if p.suffix in (".mp4", ".mpg"))
-        for folder in sorted((data / "real").iterdir())
+    header = " | ".join(f"{k / 10:.1f}-{(k + 1) / 10:.1f}" for k in range(10))
+    print(f"| split | {header} | expected calibration error | of the posterior as it is |\n| --- |" + " --- |" * 12)
+    joined = {
+        split: tuple(np.concatenate(one) for one in zip(*both, strict=True)) for split, both in reliability.items()
     }
+    for split, (mass, was) in joined.items():
+        cells, error = reliability_bins(calibrated_confidence(mass), was)
+        print(f"| {split} | {' | '.join(cells)} | {error:.3f} | {reliability_bins(mass, was)[1]:.3f} |")
+    mass, was = joined["train"]
+    knots = np.linspace(0, 1, 21)
+    fit = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(mass, was)
+    # Bins wide enough that the curve between the knots is no noise.
+    shares = [float(fit.predict(np.clip(np.linspace(k - 0.05, k + 0.05, 41), 0, 1)).mean()) for k in knots]
+    print("\nIsotonic fit on `train` at posteriors 0, .05, ... 1 (`alignment/confidence.py` has it):\n")
+    print(", ".join(f"{share:.3f}" for share in shares))
 
-    def across(first: dict[str, list[Path]], second: dict[str, list[Path]]) -> Callable[[], tuple[Path, Path]]:
-        def draw() -> tuple[Path, Path]:
-            while (one := rng.choice(list(first))) == (two := rng.choice(list(second))):
-                pass
-            return first[one][rng.integers(len(first[one]))], second[two][rng.integers(len(second[two]))]
 
-        return draw
-
-    groups = {
-        f"unrelated: {name}": [draw() for _ in range(UNRELATED)]
-        for name, draw in (
-            ("two tasks", across(sim, sim)),
-            ("two folders of real videos", across(real, real)),
-            ("a task and a real video", across(sim, real)),
-        )
-    }
-    unrelated = [pair for group in groups.values() for pair in group]
-    for camera in ("same", "other"):
-        groups[f"one task, {camera} camera"] = [(a["path"], b["path"]) for a, b in pairs(labels, "val", camera)]
-    for name, videos in real.items():
-        candidates = list(itertools.combinations(videos, 2))
-        groups[f"real: {name}"] = [candidates[k] for k in rng.permutation(len(candidates))[:20]]
-    found = {pair: evidence(*pair) for pair in tqdm(sorted(set(itertools.chain(*groups.values()))), desc="chance")}
-    print("\n## Chance\n\n| pairs | number | p < .05 | p < .2 |\n| --- | --- | --- | --- |")
-    for name, group in groups.items():
-        p = np.array([chance_probability(*found[pair]) for pair in group])
-        print(f"| {name} | {len(group)} | {(p < 0.05).mean():.2f} | {(p < 0.2).mean():.2f} |")
-    tail = np.array([0.9, 0.5, 0.3, 0.2, 0.1, 0.05, 0.025, 0.0125, 0.005])
-    scores = np.array([found[pair] for pair in unrelated])
-    print("\nUpper quantiles over the unrelated pairs (`alignment/significance.py` has those of another draw):\n")
-    print("| tail | " + " | ".join(f"{q:g}" for q in tail) + " |\n| --- |" + " --- |" * len(tail))
-    for name, values in (
-        ("log(score / reversed score)", np.log(scores[:, 0] / scores[:, 1])),
-        ("mean cosine", scores[:, 2]),
-    ):
-        print(f"| {name} | " + " | ".join(f"{v:.3f}" for v in np.quantile(values, 1 - tail)) + " |")
+def reliability_bins(said: np.ndarray, was: np.ndarray) -> tuple[list[str], float]:
+    bins = np.minimum((said * 10).astype(int), 9)
+    cells, error = [], 0.0
+    for k in range(10):
+        inside = bins == k
+        cells.append(f"{was[inside].mean():.2f} ({inside.sum()})" if inside.any() else "")
+        error += abs(was[inside].mean() - said[inside].mean()) * inside.mean() if inside.any() else 0
+    return cells, error
 
 
 if __name__ == "__main__":

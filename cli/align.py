@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lactoolkit.alignment.result import Alignment, Hit
 
 _SAMPLES = 10
+_NOT_ALIGNED = 3  # exit status of --fail-on-none
 
 
 @click.command()
@@ -37,6 +38,15 @@ _SAMPLES = 10
 @click.option("--end-a", type=TIME, help="Leave out what comes from this time on in A.")
 @click.option("--start-b", type=TIME, help="Leave out what comes before this time in B.")
 @click.option("--end-b", type=TIME, help="Leave out what comes from this time on in B.")
+@click.option(
+    "--hits",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="Look for the K best stretches: repetitions, and parts in another order.",
+)
+@click.option("--fail-on-none", is_flag=True, help="Exit with status 3 unless the verdict is `aligned`.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, matched pairs included.")
 @quiet_option
 @click.option("--overwrite", is_flag=True, help="Replace results that lac align wrote to FOLDER before.")
@@ -53,6 +63,8 @@ def align(
     end_a: float | None,
     start_b: float | None,
     end_b: float | None,
+    hits: int,
+    fail_on_none: bool,
     as_json: bool,
     quiet: bool,
     overwrite: bool,
@@ -62,13 +74,15 @@ def align(
     """Find the stretch of video A that matches a stretch of video B, frame by frame.
 
     A and B show the same process, such as two golf swings or two runs of a robot, at any speed and with anything
-    before and after it. Prints where the match lies. With -o, FOLDER receives pairs.csv (matched frames),
+    before and after it. Prints where the match lies, and whether it is better than chance: aligned (p < 0.05), weak
+    (p < 0.2) or not alignable. With -o, FOLDER receives pairs.csv (matched frames),
     alignment.json (everything else), similarity.png and side_by_side.mp4 (both videos playing in step).
 
     \b
     Examples:
       lac align first_swing.mp4 second_swing.mp4
       lac align first_swing.mp4 second_swing.mp4 -o swings --start-b 1:02.5
+      lac align one_squat.mp4 set_of_ten.mp4 --hits 10
     """
     progress = wants_progress(quiet)
     if out is not None:
@@ -91,6 +105,7 @@ def align(
             cache=not no_cache,
             device=device,
             progress=progress,
+            hits=hits,
         )
     if out is not None:
         from lactoolkit.report.bundle import write_report
@@ -100,14 +115,18 @@ def align(
         from lactoolkit.report.alignment_json import alignment_document, dump_document
 
         click.echo(dump_document(alignment_document(alignment, pairs=True)), nl=False)
-        return
-    click.echo("\n\n".join(_describe(alignment, out, quiet)))
+    else:
+        click.echo("\n\n".join(_describe(alignment, out, quiet)))
+    if fail_on_none and not alignment.significant:
+        raise click.exceptions.Exit(_NOT_ALIGNED)
 
 
 def _describe(alignment: Alignment, out: Path | None, quiet: bool) -> list[str]:
     """Paragraphs for the reader."""
     paragraphs = [_verdict(alignment)]
-    if alignment.hits:
+    if len(alignment.hits) > 1:
+        paragraphs += [_hit_table(alignment), _chain_line(alignment)]
+    elif alignment.hits:
         paragraphs += [_interval_table(alignment), _summary(alignment.hits[0])]
         if out is None:
             paragraphs.append(_sample_table(alignment.hits[0]))
@@ -122,15 +141,39 @@ def _describe(alignment: Alignment, out: Path | None, quiet: bool) -> list[str]:
 
 def _verdict(alignment: Alignment) -> str:
     if not alignment.hits:
-        verdict = "No alignment found."
+        verdict = "Not alignable: no match found."
     else:
         chance = f"p = {alignment.hits[0].p_value:.2g}"
-        verdict = (
-            f"A and B match, better than chance ({chance})."
-            if alignment.significant
-            else f"No alignment better than chance ({chance}). The best candidate, for inspection only:"
-        )
+        verdict = {
+            "aligned": f"Aligned: A and B match, better than chance ({chance}).",
+            "weak": f"Weak: A and B may match, but chance does as well ({chance}).",
+            "not alignable": f"Not alignable: no match better than chance ({chance}). "
+            "The best candidate, for inspection only:",
+        }[alignment.verdict]
     return f"{verdict}\nNote: {alignment.note}" if alignment.note else verdict
+
+
+def _hit_table(alignment: Alignment) -> str:
+    from lactoolkit.video.timecode import format_timecode
+
+    rows = []
+    for number, (hit, role) in enumerate(zip(alignment.hits, alignment.roles, strict=True), start=1):
+        spans = [
+            f"{format_timecode(float(times[0]))} - {format_timecode(float(times[-1]))}"
+            for times in (hit.times_a, hit.times_b)
+        ]
+        figures = [f"{hit.mean_confidence:.2f}", f"{hit.pacing:.2f}", f"{hit.p_value:.2g}", f"{hit.e_value:.1g}"]
+        rows.append([str(number), *spans, str(len(hit)), *figures, "" if role == "chain" else role])
+    header = ["hit", "A", "B", "pairs", "confidence", "pacing", "p", "by chance", ""]
+    return format_table(header, rows, right=(0, 3, 4, 5, 6, 7))
+
+
+def _chain_line(alignment: Alignment) -> str:
+    numbers = ", ".join(str(position + 1) for position in alignment.chain)
+    return (
+        f"In one order in both videos: hit{'s' if len(alignment.chain) > 1 else ''} {numbers}. "
+        '"By chance": how many hits as high to expect when blocks of frames are shuffled.'
+    )
 
 
 def _interval_table(alignment: Alignment) -> str:

@@ -10,13 +10,14 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Alignment": "lactoolkit.alignment.result",
-    "AlignmentSettings": "lactoolkit.alignment.align",
+    "AlignmentSettings": "lactoolkit.alignment.settings",
     "SoftSmithWaterman": "lactoolkit.ops",
     "align_embeddings": "lactoolkit.alignment.align",
     "align_videos": "lactoolkit.alignment.align",
     "alignment_posterior": "lactoolkit.ops",
     "available_encoders": "lactoolkit.models.registry",
     "best_local_path": "lactoolkit.kernels.path_decoding",
+    "best_local_paths": "lactoolkit.kernels.several_paths",
     "best_local_path_embeddings": "lactoolkit.kernels.long_pairs",
     "check_values": "lactoolkit.ops",
     "embed_video": "lactoolkit.features.video_embeddings",

@@ -40,11 +40,12 @@ def make_hit(a, b, rows, columns, similarity, *, p_value=0.01):
         confidence=(1 / (1 + np.exp(-values))).astype(np.float32),
         score=float(values.sum()),
         p_value=p_value,
+        e_value=0.02,
         gaps=tuple(gaps),
     )
 
 
-def make_alignment(a, b, rows, columns, *, significant=True, note="", p_value=0.01, seed=0):
+def make_alignment(a, b, rows, columns, *, note="", p_value=0.01, seed=0):
     """Noise below zero with a bright band along the given path."""
     rng = np.random.default_rng(seed)
     similarity = rng.normal(-1.5, 1.0, (len(a.frames), len(b.frames))).astype(np.float32)
@@ -55,4 +56,4 @@ def make_alignment(a, b, rows, columns, *, significant=True, note="", p_value=0.
         similarity[rows[inside], near[inside]] += 4.0 * np.exp(-(offset**2) / 4)
     hits = (make_hit(a, b, rows, columns, similarity, p_value=p_value),) if len(rows) else ()
     settings = {"encoder": "lite0", "frame_rate": None, "gap_open": 1.0}
-    return Alignment(a, b, similarity, hits, significant, note, settings, {"lactoolkit": "0.1.0"})
+    return Alignment(a, b, similarity, hits, note, (1, 1), settings, {"lactoolkit": "0.1.0"})

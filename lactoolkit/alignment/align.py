@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lactoolkit import __version__
-from lactoolkit.alignment.result import AlignedVideo, Alignment, GapRun, Hit
-from lactoolkit.alignment.significance import chance_probability
-from lactoolkit.alignment.similarity import calibrated_similarity
+from lactoolkit.alignment.confidence import tolerance_frames
+from lactoolkit.alignment.evidence import PairEvidence
+from lactoolkit.alignment.hits import make_hit
+from lactoolkit.alignment.result import AlignedVideo, Alignment
+from lactoolkit.alignment.settings import AlignmentSettings
+from lactoolkit.alignment.tables import similarity_table
 from lactoolkit.errors import ParameterError
 from lactoolkit.features.video_embeddings import VideoEmbeddings, embed_video
-from lactoolkit.kernels.path_decoding import LocalPath, best_local_path
-from lactoolkit.kernels.smith_waterman_cpu import posterior
 from lactoolkit.video.decoding import VideoInfo, probe
 
 if TYPE_CHECKING:
@@ -26,34 +27,9 @@ if TYPE_CHECKING:
     from lactoolkit.models.trained import TrainedEncoder
 
 _MAX_RATE = 30.0  # analysed frames per second at most, unless asked for more
-_MAX_CELLS = 25_000_000  # of the similarity table, 0.6 GB of working memory
+_MAX_CELLS = 470_000_000  # compared by default: an hour against an hour at 5 frames a second, some ten seconds of work
 _MAX_FRAMES = 10_000  # of one video, whose embeddings take 1 GB of working memory then
 _SAME_RATE = 1.2  # a native rate within this factor of the common rate is analysed as it is
-_TOLERANCE = 0.1  # seconds: confidence counts the posterior within this distance of a pair
-_SIGNIFICANT = 0.05
-
-
-@dataclass(frozen=True)
-class AlignmentSettings:
-    """What turns a similarity into an alignment; similarities and penalties are in background standard deviations.
-
-    The defaults are those that located the common stretch and its phases best on the training videos of four simulated
-    robot tasks, and at temperature 1 the confidence is right about as often as it says.
-
-    Parameters
-    ----------
-    margin : float
-        How far above the background a pair must lie to count as a match.
-    gap_open, gap_extend : float
-        Cost of the first and of each further frame without a partner.
-    temperature : float
-        Of the posterior behind the confidence.
-    """
-
-    margin: float = 0.75
-    gap_open: float = 0.2
-    gap_extend: float = 0.2
-    temperature: float = 1.0
 
 
 def align_videos(
@@ -70,6 +46,7 @@ def align_videos(
     cache: bool = True,
     device: str = "auto",
     progress: bool = False,
+    hits: int = 1,
     settings: AlignmentSettings | None = None,
 ) -> Alignment:
     """Find the stretch of video A that matches a stretch of video B, frame by frame.
@@ -84,7 +61,7 @@ def align_videos(
         File with weights for the encoder.
     frame_rate : float, optional
         Frames per second to analyse of both videos. By default the lower of the two native rates, at most 30, and less
-        where the videos are so long that their table would not fit in memory.
+        where the videos are long: 5 for an hour against an hour, 30 for an hour against a minute and a half.
     start_a, end_a, start_b, end_b : float, optional
         Range to analyse, in seconds.
     cache : bool
@@ -93,13 +70,16 @@ def align_videos(
         ``"auto"``, ``"cpu"`` or ``"cuda"``: where the encoder runs.
     progress : bool
         Show progress bars on stderr.
+    hits : int
+        How many stretches to look for. Two of them may share frames of one video (a repetition) or come in another
+        order, but no two share frames of both.
     settings : AlignmentSettings, optional
         Margin, gap penalties and temperature.
 
     Returns
     -------
     Alignment
-        With the best local alignment as its only hit, and whether it is better than chance.
+        With the best local alignments, and whether they are better than chance.
 
     Raises
     ------
@@ -136,18 +116,15 @@ def align_videos(
                 progress=progress,
             )
         )
-    if len(embedded[0]) * len(embedded[1]) > _MAX_CELLS:
-        raise ParameterError(
-            f"--fps {rate:g} gives {len(embedded[0])} x {len(embedded[1])} frames, too many for one "
-            "table; analyse fewer frames per second, or a shorter range"
-        )
-    alignment = align_embeddings(embedded[0], embedded[1], settings)
+    alignment = align_embeddings(embedded[0], embedded[1], settings, hits=hits)
     named = str(encoder) if isinstance(encoder, str | Path) else encoder.identity
     asked = {"encoder": named, "start_a": start_a, "end_a": end_a, "start_b": start_b, "end_b": end_b}
     return replace(alignment, note=note, settings={**asked, **alignment.settings, "frame_rate": rate})
 
 
-def align_embeddings(a: VideoEmbeddings, b: VideoEmbeddings, settings: AlignmentSettings | None = None) -> Alignment:
+def align_embeddings(
+    a: VideoEmbeddings, b: VideoEmbeddings, settings: AlignmentSettings | None = None, *, hits: int = 1
+) -> Alignment:
     """Align two videos that are embedded already, by the same encoder and at about the same rate.
 
     Parameters
@@ -156,34 +133,44 @@ def align_embeddings(a: VideoEmbeddings, b: VideoEmbeddings, settings: Alignment
         The videos, from :func:`lactoolkit.embed_video`.
     settings : AlignmentSettings, optional
         Margin, gap penalties and temperature.
+    hits : int
+        How many stretches to look for, best first.
 
     Returns
     -------
     Alignment
 
+    Raises
+    ------
+    ParameterError
+        For ``hits`` below 1.
+
     Examples
     --------
     >>> from lactoolkit import align_embeddings, embed_video
     >>> a, b = (embed_video(f"data/samples/hammer_{speed}.mp4") for speed in ("slow", "fast"))
-    >>> len(align_embeddings(a, b).hits)
-    1
+    >>> align_embeddings(a, b).verdict
+    'aligned'
     """
     settings = settings or AlignmentSettings()
-    similarity = calibrated_similarity(a.values, b.values, settings.margin)
-    path = best_local_path(similarity, settings.gap_open, settings.gap_extend)
-    backwards = best_local_path(np.ascontiguousarray(similarity[:, ::-1]), settings.gap_open, settings.gap_extend)
-    rows, columns = path.pairs.T
-    mean_cosine = float(np.einsum("ld,ld->l", a.values[rows], b.values[columns]).mean())
-    p_value = chance_probability(path.score, backwards.score, mean_cosine)
+    table = similarity_table(a.values, b.values, settings)
     rate = 1 / float(np.median(np.diff(a.times)))
-    confidence = _confidence(similarity, path, settings, max(1, round(_TOLERANCE * rate)))
+    paths = table.best_paths(hits)
+    evidence = PairEvidence(table, a, b, settings, rate)
+    found = []
+    for path in paths:
+        # What is likely for one hit does not depend on its rivals.
+        rivals = [other for other in paths if other is not path]
+        mass = table.posterior_near(path, rivals, tolerance_frames(rate))
+        found.append(make_hit(path, table.at(path), mass, evidence.of(path, float(mass.mean())), a, b))
+    similarity, reduction = table.picture()
     return Alignment(
         a=_aligned_video(a),
         b=_aligned_video(b),
         similarity=similarity,
-        hits=(_hit(path, similarity, confidence, p_value, (a, b)),),
-        significant=p_value < _SIGNIFICANT,
-        settings={"encoder_identity": a.encoder, "frame_rate": rate, **asdict(settings)},
+        hits=tuple(found),
+        reduction=reduction,
+        settings={"encoder_identity": a.encoder, "frame_rate": rate, "hits": hits, **asdict(settings)},
         versions=_versions(),
     )
 
@@ -211,63 +198,6 @@ def _common_rate(
     if rate <= affordable:
         return rate, ""
     return affordable, f"The videos are long: {affordable:.2f} frames per second of each were analysed."
-
-
-def _confidence(similarity: np.ndarray, path: LocalPath, settings: AlignmentSettings, reach: int) -> np.ndarray:
-    """Posterior probability that the true partner lies within ``reach`` frames, mean of both directions, shape (L,)."""
-    rows, columns = path.pairs.T
-    gap_open = np.full((1, 1, 1), settings.gap_open, similarity.dtype)
-    gap_extend = np.full((1, 1, 1), settings.gap_extend, similarity.dtype)
-    lengths = np.array([similarity.shape], np.int64)
-    match = posterior(similarity[None], gap_open, gap_extend, lengths, settings.temperature, False)[1][0]
-    in_row = _window_sums(match, rows, columns, reach)
-    in_column = _window_sums(match.T, columns, rows, reach)
-    return np.clip((in_row + in_column) / 2, 0, 1).astype(np.float32)
-
-
-def _window_sums(match: np.ndarray, rows: np.ndarray, columns: np.ndarray, reach: int) -> np.ndarray:
-    """Sum of ``match[row, column - reach : column + reach + 1]`` for every pair, shape (L,)."""
-    offsets = np.arange(-reach, reach + 1)
-    window = columns[:, None] + offsets
-    inside = (window >= 0) & (window < match.shape[1])
-    values = match[rows[:, None], np.clip(window, 0, match.shape[1] - 1)]
-    return np.where(inside, values, 0).sum(axis=1)
-
-
-def _hit(
-    path: LocalPath,
-    similarity: np.ndarray,
-    confidence: np.ndarray,
-    p_value: float,
-    videos: tuple[VideoEmbeddings, VideoEmbeddings],
-) -> Hit:
-    rows, columns = path.pairs.T
-    gaps = []
-    for gap in path.gaps:
-        source = videos[gap.axis]
-        first, last = gap.start, gap.stop - 1
-        gaps.append(
-            GapRun(
-                video="a" if gap.axis == 0 else "b",
-                first_frame=int(source.frames[first]),
-                last_frame=int(source.frames[last]),
-                first_time=float(source.times[first]),
-                last_time=float(source.times[last]),
-            )
-        )
-    return Hit(
-        rows=rows,
-        columns=columns,
-        frames_a=videos[0].frames[rows],
-        frames_b=videos[1].frames[columns],
-        times_a=videos[0].times[rows],
-        times_b=videos[1].times[columns],
-        similarity=similarity[rows, columns],
-        confidence=confidence,
-        score=path.score,
-        p_value=p_value,
-        gaps=tuple(gaps),
-    )
 
 
 def _aligned_video(video: VideoEmbeddings) -> AlignedVideo:

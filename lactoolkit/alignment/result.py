@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+from lactoolkit.alignment.chaining import Role, colinear_chain, hit_roles
+
 Verdict = Literal["aligned", "weak", "not alignable"]
 
 # Below the first, an alignment is better than chance; below the second, it may be.
@@ -79,7 +81,7 @@ class Hit:
     Parameters
     ----------
     rows, columns : ndarray, shape (L,), int64
-        Positions of the matched pairs in :attr:`Alignment.similarity`, both strictly increasing.
+        Positions of the matched pairs among the analysed frames, both strictly increasing.
     frames_a, frames_b : ndarray, shape (L,), int64
         Native frame numbers of the pairs.
     times_a, times_b : ndarray, shape (L,), float64
@@ -157,12 +159,15 @@ class Alignment:
     a, b : AlignedVideo
         The inputs.
     similarity : ndarray, shape (len(a.frames), len(b.frames)), float32
-        Calibrated similarity of every frame of A with every frame of B; unrelated pairs lie below zero.
+        Calibrated similarity of every frame of A with every frame of B; unrelated pairs lie below zero. Of long videos,
+        the means over areas of the size ``reduction``.
     hits : tuple of Hit
         The stretches found, best first; empty when nothing was found at all. Two hits may share frames of one video,
         never pairs.
     note : str
         One sentence for the reader when something limits the result (nothing moves, no better than chance), else "".
+    reduction : tuple of int
+        Frames of A and of B for each cell of ``similarity``: (1, 1) but for long videos.
     settings : dict
         Everything that determines the result (encoder, frame rate, penalties, ...), JSON-ready.
     versions : dict
@@ -174,6 +179,7 @@ class Alignment:
     similarity: np.ndarray
     hits: tuple[Hit, ...]
     note: str = ""
+    reduction: tuple[int, int] = (1, 1)
     settings: dict[str, object] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -187,6 +193,16 @@ class Alignment:
     def significant(self) -> bool:
         """Whether the best hit is better than chance. When False, the hits are shown for inspection only."""
         return self.verdict == "aligned"
+
+    @property
+    def chain(self) -> tuple[int, ...]:
+        """Positions of the hits that follow each other in both videos, in time order: the consistent whole."""
+        return colinear_chain(self.hits)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """How each hit stands to the chain; see :func:`lactoolkit.alignment.chaining.hit_roles`."""
+        return hit_roles(self.hits)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Matched pairs of all hits, one row each, with the columns of ``pairs.csv`` (hits count from 1)."""

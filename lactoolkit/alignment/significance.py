@@ -1,55 +1,171 @@
-"""Is an alignment better than chance? Two measurements, compared with what unrelated videos give."""
+"""Is an alignment better than chance? Its score against shuffled and reversed videos, and its looks."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-# Upper quantiles over 240 unrelated pairs (80 of different simulated tasks, 80 of different
-# sports or speech, 80 mixed).
-_TAIL = np.array([0.9, 0.5, 0.3, 0.2, 0.1, 0.05, 0.025, 0.0125, 0.005])
-_ORDER_QUANTILES = np.array([0.030, 0.594, 0.777, 0.924, 1.160, 1.411, 1.670, 1.761, 1.824])
-_COSINE_QUANTILES = np.array([0.034, 0.061, 0.110, 0.168, 0.239, 0.284, 0.307, 0.317, 0.342])
-_SMALLEST = 0.001  # nothing smaller can be claimed from 240 pairs
+from lactoolkit.alignment.settings import AlignmentSettings
+from lactoolkit.kernels.shuffled_scores import shuffled_scores
+
+_BLOCKS = (8 / 30, 16 / 30, 32 / 30)  # seconds of video that stay together when the rest is shuffled
+_DRAWS = 30  # of each block length and of each video
+_SEED = 20261124
+_EULER = 0.5772156649015329
+
+# Fitted by benchmarks/significance.py over unrelated pairs: 400 of two simulated tasks (training videos), 200 of two
+# folders of real videos, 80 mixed. Mean and spread (standard deviation) of each measurement grow linearly with the
+# alikeness of the videos: intercept and slope.
+_ALIKENESS_RANGE = (0.04, 0.4)
+_MEAN = {"reversal": (0.39, 0.5), "order": (0.1, 4.0), "posterior": (0.4, 0.1)}
+_SPREAD = {"reversal": (0.15, 2.0), "order": (0.8, 3.0), "posterior": (0.15, 0.1)}
+_LOOKS = (0.19, 0.09)  # mean and spread of the mean cosine over pairs of two simulated tasks
+# Upper quantiles of the sum of the four in that group where they are highest.
+_TAIL = np.array([0.9, 0.5, 0.3, 0.2, 0.1, 0.05, 0.025, 0.0125])
+_QUANTILES = np.array([-4.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+_SMALLEST = 0.001  # nothing smaller can be claimed from so many pairs
 
 
-def chance_probability(score: float, reversed_score: float, mean_cosine: float) -> float:
-    """Probability that two unrelated videos give an alignment that looks as good.
-
-    Two things set related videos apart, each seen in its own way: their order (the score of the best path, against the
-    score when one of the videos runs backwards) and their looks (the mean cosine of the embeddings along the path). The
-    smaller of both tail probabilities counts, doubled for having looked twice (Bonferroni).
-
-    A process that looks the same backwards (a squat, a walk cycle) gives no evidence by its order; such a pair is only
-    told from chance where it also looks alike.
+@dataclass(frozen=True)
+class Measurements:
+    """What tells a hit from chance.
 
     Parameters
     ----------
-    score : float
-        Score of the best local path.
-    reversed_score : float
-        The same with the frames of one video in reversed order.
-    mean_cosine : float
-        Mean cosine between the frame embeddings of the matched pairs.
+    reversal : float
+        Log of the hit's score over the best score when one of the videos runs backwards.
+    order : float
+        Standard deviations of the score above the best scores when blocks of one of the videos are shuffled; mean over
+        three block lengths.
+    posterior : float
+        Mean posterior probability near the pairs, from :func:`lactoolkit.alignment.confidence.posterior_near`.
+    cosine : float
+        Mean cosine between the embeddings of the matched frames.
+    alikeness : float
+        Mean cosine of every frame with the frame of the other video that is most like it, aligned or not.
+    e_value : float
+        Expected number of hits that score as high when blocks are shuffled.
+    """
+
+    reversal: float
+    order: float
+    posterior: float
+    cosine: float
+    alikeness: float
+    e_value: float
+
+
+class ChanceModel:
+    """What a pair of videos would score without a common process, estimated from the pair itself.
+
+    Blocks of one video of a quarter, half and one second are put in random order (with all of their content and
+    whatever is smooth within them), and the best local path is sought again. Largest scores follow an extreme-value
+    distribution (Gumbel), fitted by its moments; the expected number of hits of score s is ``exp(-(s - mu) / beta)``.
+
+    Parameters
+    ----------
+    similarity : ndarray, shape (N, M), float32
+        Calibrated similarity, finite.
+    alikeness : float
+        See :class:`Measurements`.
+    settings : AlignmentSettings
+        The penalties.
+    rate : float
+        Frames per second.
+
+    References
+    ----------
+    Karlin and Altschul (1990), PNAS 87:2264; Pearson (1998), J. Mol. Biol. 276:71, for the fit to shuffled sequences.
+    """
+
+    def __init__(self, similarity: np.ndarray, alikeness: float, settings: AlignmentSettings, rate: float) -> None:
+        self.alikeness = alikeness
+        gaps = settings.gap_open, settings.gap_extend
+        self._reversed = float(shuffled_scores(similarity, np.arange(similarity.shape[1])[None, ::-1], *gaps)[0])
+        self._null: list[tuple[float, float]] = []
+        transposed = np.ascontiguousarray(similarity.T)
+        for seconds in _BLOCKS:
+            block = max(2, round(seconds * rate))
+            scores = np.concatenate(
+                [
+                    shuffled_scores(table, block_orders(table.shape[1], block), *gaps)
+                    for table in (similarity, transposed)
+                ]
+            ).astype(np.float64)
+            self._null.append((float(scores.mean()), max(float(scores.std()), 1e-6)))
+
+    def measure(self, score: float, mean_posterior: float, mean_cosine: float) -> Measurements:
+        """Compare a hit with the model."""
+        if score <= 0 or self._reversed <= 0:
+            return Measurements(-np.inf, -np.inf, mean_posterior, mean_cosine, self.alikeness, np.inf)
+        mean, spread = self._null[len(self._null) // 2]
+        # A Gumbel distribution has the mean mu + Euler's constant * beta and the standard deviation pi beta / sqrt(6).
+        beta = spread * np.sqrt(6) / np.pi
+        return Measurements(
+            reversal=float(np.log(score / self._reversed)),
+            order=float(np.mean([(score - mean) / spread for mean, spread in self._null])),
+            posterior=mean_posterior,
+            cosine=mean_cosine,
+            alikeness=self.alikeness,
+            e_value=float(np.exp(min(-((score - mean) / beta + _EULER), 700.0))),
+        )
+
+
+def block_orders(length: int, block: int) -> np.ndarray:
+    """Orders of ``length`` frames in which blocks are shuffled that begin at a random place, shape (draws, length)."""
+    # The same orders whichever of the videos comes first, so that swapping them changes nothing.
+    rng = np.random.default_rng([_SEED, length, block])
+    orders = []
+    for _ in range(_DRAWS):
+        cuts = np.arange(int(rng.integers(1, block + 1)), length, block)
+        parts = np.split(np.arange(length), cuts)
+        orders.append(np.concatenate([parts[k] for k in rng.permutation(len(parts))]))
+    return np.stack(orders)
+
+
+def evidence_index(found: Measurements, *, looks: bool = True) -> float:
+    """One number that grows with the evidence for a common process.
+
+    Scores and posteriors are taken in standard deviations above those of unrelated videos that look as much alike:
+    two videos of one scene, or in which the same arm moves, match better by chance than two of different worlds. Looks
+    count where they go beyond what different tasks of one robot have in common.
+
+    Parameters
+    ----------
+    found : Measurements
+    looks : bool
+        Whether cosines have the scale of the encoder that the figures were measured with. Otherwise they count for
+        nothing, and everything else is judged as if the videos were very much alike.
+    """
+    if not np.isfinite(found.reversal):
+        return -np.inf
+    alike = float(np.clip(found.alikeness, *_ALIKENESS_RANGE)) if looks else _ALIKENESS_RANGE[1]
+    index = max((found.cosine - _LOOKS[0]) / _LOOKS[1], 0.0) if looks else 0.0
+    for name, (intercept, slope) in _MEAN.items():
+        base, growth = _SPREAD[name]
+        index += (getattr(found, name) - intercept - slope * alike) / (base + growth * alike)
+    return float(index)
+
+
+def chance_probability(index: float) -> float:
+    """Probability that two videos of different processes give this much evidence.
+
+    Parameters
+    ----------
+    index : float
+        From :func:`evidence_index`.
 
     Returns
     -------
     float
         Between 0.001 and 1: the measurements behind it do not support smaller claims.
     """
-    if score <= 0 or reversed_score <= 0:
-        return 1.0
-    by_order = _tail_probability(float(np.log(score / reversed_score)), _ORDER_QUANTILES)
-    by_looks = _tail_probability(mean_cosine, _COSINE_QUANTILES)
-    return float(np.clip(2 * min(by_order, by_looks), _SMALLEST, 1))
-
-
-def _tail_probability(value: float, quantiles: np.ndarray) -> float:
-    """Tail probability by interpolation of its logarithm; beyond the table the last slope goes on."""
     logs = np.log(_TAIL)
-    if value <= quantiles[0]:
+    if index <= _QUANTILES[0]:
         return 1.0
-    if value >= quantiles[-1]:
-        # The slope over the last four entries: that of the last two alone is mostly noise.
-        slope = (logs[-1] - logs[-4]) / (quantiles[-1] - quantiles[-4])
-        return float(np.exp(logs[-1] + slope * (value - quantiles[-1])))
-    return float(np.exp(np.interp(value, quantiles, logs)))
+    if index < _QUANTILES[-1]:
+        return float(np.exp(np.interp(index, _QUANTILES, logs)))
+    # The slope over the last four entries: that of the last two alone is mostly noise.
+    slope = (logs[-1] - logs[-4]) / (_QUANTILES[-1] - _QUANTILES[-4])
+    return float(max(np.exp(logs[-1] + slope * (index - _QUANTILES[-1])), _SMALLEST))

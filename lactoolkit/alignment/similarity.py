@@ -7,6 +7,7 @@ import numpy as np
 _RIDGE = 0.05  # of the total variance, whatever the number of frames
 _BASIS_FRAMES = 1500
 _TINY = 1e-9
+_SMALLEST_SPREAD = 1e-6
 
 
 def calibrated_similarity(u: np.ndarray, v: np.ndarray, margin: float) -> np.ndarray:
@@ -34,19 +35,62 @@ def calibrated_similarity(u: np.ndarray, v: np.ndarray, margin: float) -> np.nda
     return ((by_row + by_column) / 2 - margin).astype(np.float32)
 
 
-def _whiten(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def calibrated_embeddings(
+    u: np.ndarray, v: np.ndarray, margin: float, dimensions: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two embeddings whose inner products are the calibrated similarity, for tables that are never stored.
+
+    The mean and the spread of a row of cosines follow from the mean and the covariance of the other video's embeddings,
+    so nothing of the size of the table is computed.
+
+    Parameters
+    ----------
+    u, v : ndarray, shape (N, D) and (M, D), float32
+        Unit frame embeddings.
+    margin : float
+        As for :func:`calibrated_similarity`.
+    dimensions : int, optional
+        Keep no more than so many dimensions of the whitened embeddings, those of the largest variance.
+
+    Returns
+    -------
+    x, y : ndarray, shape (N, K) and (M, K), float32
+        ``x @ y.T`` is ``calibrated_similarity(u, v, margin)`` up to rounding, if no dimension was left out. K is
+        2 min(D, dimensions) + 2 at most.
+    """
+    white_u, white_v = _whiten(u, v, dimensions)
+    parts = []
+    for rows, others in ((white_u, white_v), (white_v, white_u)):
+        mean = others.mean(axis=0, dtype=np.float64)
+        second = others.T.astype(np.float64) @ others / len(others)
+        means = rows @ mean
+        variance = np.einsum("nd,nd->n", rows @ second, rows) - means**2
+        spread = np.maximum(np.sqrt(np.maximum(variance, 0)), _SMALLEST_SPREAD)
+        parts.append((rows, 1 / (2 * spread)[:, None], (means / (2 * spread))[:, None]))
+    (rows, scale_u, shift_u), (columns, scale_v, shift_v) = parts
+    ones = np.ones((len(rows), 1)), np.ones((len(columns), 1))
+    # (a_i + b_j) (u_i . v_j) - p_i - q_j - margin, as one inner product.
+    x = np.concatenate([scale_u * rows, rows, shift_u, ones[0]], axis=1, dtype=np.float32)
+    y = np.concatenate([columns, scale_v * columns, -ones[1], -(shift_v + margin)], axis=1, dtype=np.float32)
+    return x, y
+
+
+def _whiten(u: np.ndarray, v: np.ndarray, dimensions: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Ridge-whitened unit rows of both, in the basis of at most _BASIS_FRAMES frames spread over both."""
-    frames = np.concatenate([u, v])
-    chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), _BASIS_FRAMES)).round().astype(int))
+    count = len(u) + len(v)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, _BASIS_FRAMES)).round().astype(int))
+    basis = np.concatenate([u[chosen[chosen < len(u)]], v[chosen[chosen >= len(u)] - len(u)]])
     # The eigenvectors of the small Gram matrix give those of the large covariance matrix; products with the basis stand
     # for the frames themselves, which are longer.
-    products = frames @ frames[chosen].T
+    products = np.concatenate([u @ basis.T, v @ basis.T])
     energy, left = np.linalg.eigh(products[chosen].astype(np.float64))
     # Below that lies what float32 products leave of zero.
     keep = energy > 1e-6 * max(energy[-1], _TINY)
     energy, left = energy[keep], left[:, keep]
     variance = energy / len(chosen)
     ridge = _RIDGE * variance.sum()
+    if dimensions is not None:
+        energy, left, variance = energy[-dimensions:], left[:, -dimensions:], variance[-dimensions:]
     white = products @ (left / np.sqrt(energy) / np.sqrt(variance + ridge)).astype(np.float32)
     white /= np.maximum(np.linalg.norm(white, axis=1, keepdims=True), _TINY)
     return white[: len(u)], white[len(u) :]
@@ -54,4 +98,4 @@ def _whiten(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _z_scores(values: np.ndarray, axis: int) -> np.ndarray:
     spread = values.std(axis=axis, keepdims=True)
-    return (values - values.mean(axis=axis, keepdims=True)) / np.maximum(spread, 1e-6)
+    return (values - values.mean(axis=axis, keepdims=True)) / np.maximum(spread, _SMALLEST_SPREAD)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from lactoolkit.errors import ParameterError
 from lactoolkit.kernels.path_decoding import IN_M, STARTED, LocalPath, check_penalty, follow_trace, hard_tile
 from lactoolkit.kernels.products import add_product
 from lactoolkit.kernels.tiling import (
@@ -17,6 +19,8 @@ from lactoolkit.kernels.tiling import (
     check_tile_size,
     visit_wavefront,
 )
+
+Area = tuple[int, int, int, int]
 
 _NO_TRACE = np.empty((0, 0), dtype=np.uint8)
 
@@ -32,6 +36,7 @@ class _Table:
     scale: float
     shift: float
     tile_size: int
+    forbidden: Sequence[Area] = ()
     _buffers: threading.local = field(default_factory=threading.local)
 
     @property
@@ -49,7 +54,15 @@ class _Table:
         out = buffer[:cells].reshape(shape)
         out[:] = 0
         add_product(self.u[i:i_stop], self.v_transposed, j, out, shape[0], self.u.shape[1], shape[1])
+        for first, last, left, right in self.forbidden:
+            rows = slice(max(first - i, 0), max(min(last, i_stop) - i, 0))
+            out[rows, max(left - j, 0) : max(min(right, j_stop) - j, 0)] = self.lowest
         return out
+
+    @property
+    def lowest(self) -> float:
+        """The product that makes the lowest similarity."""
+        return -np.inf if self.scale > 0 else np.inf
 
 
 @dataclass
@@ -171,6 +184,7 @@ def best_local_path_embeddings(
     scale: float = 1.0,
     offset: float = 0.0,
     tile_size: int | None = None,
+    forbidden: Sequence[Area] = (),
 ) -> LocalPath:
     """Best local alignment of two embeddings, without ever storing their table.
 
@@ -189,6 +203,8 @@ def best_local_path_embeddings(
         The similarity of row i and column j is ``scale * (u[i] . v[j] - offset)``.
     tile_size : int, optional
         Edge of a tile; the default suits current processors.
+    forbidden : sequence of tuple of int
+        Areas ``(first row, last row, first column, last column)``, both ends half open, whose pairs are not matched.
 
     Returns
     -------
@@ -210,9 +226,11 @@ def best_local_path_embeddings(
     """
     u, v = check_embeddings(u, v)
     scale, offset = check_finite("scale", scale), check_finite("offset", offset)
+    if len(forbidden) and scale == 0:
+        raise ParameterError("scale is 0, so no pair can be told from a forbidden one; pass a scale other than 0")
     table = _Table(
         u, np.ascontiguousarray(v.T), check_penalty("gap_open", gap_open), check_penalty("gap_extend", gap_extend),
-        scale, scale * offset, check_tile_size(tile_size),
+        scale, scale * offset, check_tile_size(tile_size), tuple(forbidden),
     )  # fmt: skip
     n, m = len(u), len(v)
     kept = _checkpoint(table, _Area(0, n, 0, m, np.full((2, m + 1), -np.inf), np.full((3, n), -np.inf)))

@@ -13,14 +13,8 @@ from lactoolkit.alignment.result import PAIR_COLUMNS, AlignedVideo, Alignment, G
 from lactoolkit.video.timecode import format_timecode
 
 FORMAT_NAME = "lactoolkit-alignment"
-FORMAT_VERSION = 1
-
-
-def verdict(alignment: Alignment) -> str:
-    """One of ``"aligned"``, ``"no alignment better than chance"`` and ``"no alignment"`` (nothing found at all)."""
-    if not alignment.hits:
-        return "no alignment"
-    return "aligned" if alignment.significant else "no alignment better than chance"
+FORMAT_VERSION = 2
+_SPEED_POINTS = 200
 
 
 def alignment_document(alignment: Alignment, *, pairs: bool = False) -> dict[str, Any]:
@@ -42,14 +36,18 @@ def alignment_document(alignment: Alignment, *, pairs: bool = False) -> dict[str
     document = {
         "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,
-        "verdict": verdict(alignment),
+        "verdict": alignment.verdict,
         "significant": bool(alignment.significant),
         "p_value": alignment.hits[0].p_value if alignment.hits else None,
         "note": alignment.note,
         "inputs": {"a": _describe_input(alignment.a), "b": _describe_input(alignment.b)},
         "settings": alignment.settings,
         "versions": alignment.versions,
-        "hits": [_describe_hit(number, hit) for number, hit in enumerate(alignment.hits, start=1)],
+        "hits": [
+            _describe_hit(number, hit, role)
+            for number, (hit, role) in enumerate(zip(alignment.hits, alignment.roles, strict=True), start=1)
+        ],
+        "chain": [position + 1 for position in alignment.chain],
     }
     if pairs:
         document["pairs"] = _describe_pairs(alignment)
@@ -92,9 +90,10 @@ def _describe_input(video: AlignedVideo) -> dict[str, Any]:
     }
 
 
-def _describe_hit(number: int, hit: Hit) -> dict[str, Any]:
+def _describe_hit(number: int, hit: Hit, role: str) -> dict[str, Any]:
     return {
         "hit": number,
+        "role": role,
         "a": _interval(hit.frames_a, hit.times_a),
         "b": _interval(hit.frames_b, hit.times_b),
         "pairs": len(hit),
@@ -102,13 +101,22 @@ def _describe_hit(number: int, hit: Hit) -> dict[str, Any]:
         "pacing": hit.pacing,
         "score": hit.score,
         "p_value": hit.p_value,
+        "e_value": hit.e_value,
+        "speed_ratio": _describe_speed(hit),
         "gaps": [_describe_gap(gap) for gap in hit.gaps],
     }
 
 
+def _describe_speed(hit: Hit) -> list[dict[str, Any]]:
+    """Pacing along the hit, at most _SPEED_POINTS points."""
+    chosen = np.unique(np.linspace(0, len(hit) - 1, min(len(hit), _SPEED_POINTS)).round().astype(int))
+    ratio = hit.speed_ratio
+    return [{"time_a": hit.times_a[k], "time_b": hit.times_b[k], "ratio": ratio[k]} for k in chosen]
+
+
 def _describe_gap(gap: GapRun) -> dict[str, Any]:
     frames = np.array([gap.first_frame, gap.last_frame])
-    return {"video": gap.video, **_interval(frames, np.array([gap.first_time, gap.last_time]))}
+    return {"video": gap.video, "meaning": gap.meaning, **_interval(frames, np.array([gap.first_time, gap.last_time]))}
 
 
 def _describe_pairs(alignment: Alignment) -> list[dict[str, Any]]:

@@ -53,8 +53,8 @@ def playback_rate(alignment: Alignment) -> float:
     return float(min(max(analysed, min(native, SMOOTH_RATE)), _HIGHEST_RATE))
 
 
-def plan_playback(alignment: Alignment) -> Playback:
-    """Plan how the best hit is played: matched frames together, at no more than the natural speed of either video.
+def plan_playback(alignment: Alignment, position: int = 0) -> Playback:
+    """Plan how a hit is played: matched frames together, at no more than the natural speed of either video.
 
     Between two matched pairs, both videos move on in proportion, so where one process is slower, the other is slowed
     down with it. Where frames of one video have no counterpart for :data:`SHORTEST_HOLD` seconds or longer, the other
@@ -64,7 +64,9 @@ def plan_playback(alignment: Alignment) -> Playback:
     Parameters
     ----------
     alignment : Alignment
-        Whose first hit to play.
+        Whose hit to play.
+    position : int
+        Which of its hits, 0 for the best.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def plan_playback(alignment: Alignment) -> Playback:
     rate = playback_rate(alignment)
     if not alignment.hits:
         return _play_unaligned(alignment, rate)
-    hit = alignment.hits[0]
+    hit = alignment.hits[position]
     node_a, node_b, confidence, held_a, held_b = _nodes(alignment, hit)
     # A step lasts as long as it took in the video where it took longer.
     clock = np.concatenate(([0.0], np.cumsum(np.maximum(np.diff(node_a), np.diff(node_b)))))

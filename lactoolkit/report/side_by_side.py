@@ -1,4 +1,4 @@
-"""`side_by_side.mp4`: the two videos playing in step along the best hit."""
+"""`side_by_side.mp4`: the two videos playing in step along the hits."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _PENDING_FRAMES = 8  # drawn and waiting for the encoder
 
 
 def write_side_by_side(alignment: Alignment, path: Path, *, progress: bool = False) -> None:
-    """Write a video of the best hit, both inputs next to each other in step.
+    """Write a video of the hits, one after the other, best first, both inputs next to each other in step.
 
-    Both inputs, or their previews, are decoded once, in order, at the size they are shown in: memory does not grow with
-    their length.
-    How a hit is played is described in :func:`lactoolkit.report.playback.plan_playback`.
+    For each hit both inputs, or their previews, are decoded once, in order, at the size they are shown in: memory does
+    not grow with their length. How a hit is played is described in
+    :func:`lactoolkit.report.playback.plan_playback`.
 
     Parameters
     ----------
     alignment : Alignment
-        Whose first hit to play; its input files must still be where they were.
+        Whose hits to play; its input files must still be where they were.
     path : Path
         The file, H.264 in MP4, replaced if it exists.
     progress : bool
@@ -49,36 +49,51 @@ def write_side_by_side(alignment: Alignment, path: Path, *, progress: bool = Fal
     OSError
         If the file cannot be written.
     """
-    playback = plan_playback(alignment)
-    layout = FrameLayout(alignment.a, alignment.b, playback, _headline(alignment))
+    playbacks = [plan_playback(alignment, position) for position in range(max(len(alignment.hits), 1))]
+    layouts = [
+        FrameLayout(alignment.a, alignment.b, playback, _headline(alignment, position))
+        for position, playback in enumerate(playbacks)
+    ]
     size_a, size_b = picture_sizes(alignment.a, alignment.b)
+    total = sum(len(playback) for playback in playbacks)
     with (
-        closing(_show(alignment.a, size_a, playback.times_a)) as pictures_a,
-        closing(_show(alignment.b, size_b, playback.times_b)) as pictures_b,
         VideoWriter(
-            path, playback.frame_rate, layout.width, layout.height, quality=_QUALITY, preset="ultrafast"
+            path, playbacks[0].frame_rate, layouts[0].width, layouts[0].height, quality=_QUALITY, preset="ultrafast"
         ) as writer,
         ThreadPoolExecutor(1) as encoder,
-        tqdm(total=len(playback), desc="side_by_side.mp4", unit="frame", delay=1, disable=not progress) as bar,
+        tqdm(total=total, desc="side_by_side.mp4", unit="frame", delay=1, disable=not progress) as bar,
     ):
         # One thread encodes what another has decoded and drawn: each takes about half of the time.
         pending: deque[Future[None]] = deque()
         try:
-            for index, (a, b) in enumerate(zip(pictures_a, pictures_b, strict=True)):
-                pending.append(encoder.submit(writer.write_yuv, layout.draw(index, a, b)))
-                if len(pending) > _PENDING_FRAMES:
-                    pending.popleft().result()
-                bar.update()
+            for playback, layout in zip(playbacks, layouts, strict=True):
+                with (
+                    closing(_show(alignment.a, size_a, playback.times_a)) as pictures_a,
+                    closing(_show(alignment.b, size_b, playback.times_b)) as pictures_b,
+                ):
+                    for index, (a, b) in enumerate(zip(pictures_a, pictures_b, strict=True)):
+                        pending.append(encoder.submit(writer.write_yuv, layout.draw(index, a, b)))
+                        if len(pending) > _PENDING_FRAMES:
+                            pending.popleft().result()
+                        bar.update()
             for one in pending:
                 one.result()
         finally:
             encoder.shutdown(cancel_futures=True)  # after an error or Ctrl-C, what waits is not encoded any more
 
 
-def _headline(alignment: Alignment) -> str:
+def _headline(alignment: Alignment, position: int) -> str:
     if not alignment.hits:
         return "no alignment found: both play from their start"
-    return "" if alignment.significant else "no alignment better than chance: for inspection only"
+    parts = []
+    if len(alignment.hits) > 1:
+        role = alignment.roles[position]
+        parts.append(f"hit {position + 1} of {len(alignment.hits)}" + ("" if role == "chain" else f" ({role})"))
+    if alignment.verdict == "weak":
+        parts.append("weak: chance does as well")
+    elif alignment.verdict == "not alignable":
+        parts.append("no alignment better than chance: for inspection only")
+    return "; ".join(parts)
 
 
 def _show(video: AlignedVideo, size: tuple[int, int], times: np.ndarray) -> Generator[Picture]:

@@ -1,4 +1,4 @@
-"""`similarity.png`: the matrix of similarities with the path of the best hit."""
+"""`similarity.png`: the matrix of similarities with the paths of the hits."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
 from lactoolkit.alignment.result import AlignedVideo, Alignment, GapRun, Hit
@@ -28,6 +29,8 @@ _DPI = 150
 # Thickness of the ticks that mark gap runs, as a part of the axis.
 _TICK = 0.012
 _NARROWEST_FIGURE = 7.4
+_PACING_HEIGHT = 0.8  # inches
+_PACING_RANGE = (1 / 6, 6)
 _NAME_LENGTH = 48
 _TITLE_LENGTH = 36
 _PATH_COLOURS = "plasma"
@@ -35,12 +38,12 @@ _COLOURS = {"a": "#{:02x}{:02x}{:02x}".format(*COLOUR_A), "b": "#{:02x}{:02x}{:0
 
 
 def write_similarity_plot(alignment: Alignment, path: Path) -> None:
-    """Draw the similarity of every moment of A (across) with every moment of B (upwards), and the path of the hit.
+    """Draw the similarity of every moment of A (across) with every moment of B (upwards), and the paths of the hits.
 
     Parameters
     ----------
     alignment : Alignment
-        What to draw; the path is that of its first hit.
+        What to draw.
     path : Path
         The PNG file, replaced if it exists.
 
@@ -105,11 +108,19 @@ def _time_cells(times: np.ndarray, most_cells: int) -> tuple[list[tuple[int, int
 
 
 def _draw(alignment: Alignment) -> Figure:
-    grid, extent_a, extent_b = resample_matrix(alignment.similarity, alignment.a.times, alignment.b.times)
+    grid, extent_a, extent_b = resample_matrix(
+        alignment.similarity,
+        *(
+            _cell_times(video.times, step)
+            for video, step in zip((alignment.a, alignment.b), alignment.reduction, strict=True)
+        ),
+    )
     width, height = _axes_size(extent_a[1] - extent_a[0], extent_b[1] - extent_b[0])
-    figure = Figure(figsize=(max(width + 2.0, _NARROWEST_FIGURE), height + 1.7), layout="constrained")
-    places = figure.add_gridspec(2, 2, width_ratios=(width, 0.16))
-    axes = figure.add_subplot(places[:, 0])
+    extra = _PACING_HEIGHT if alignment.hits else 0.0
+    figure = Figure(figsize=(max(width + 2.0, _NARROWEST_FIGURE), height + extra + 1.7), layout="constrained")
+    heights = (height / 2, height / 2, extra) if extra else (height / 2, height / 2)
+    places = figure.add_gridspec(len(heights), 2, width_ratios=(width, 0.16), height_ratios=heights)
+    axes = figure.add_subplot(places[:2, 0])
     low, high = _limits(grid)
     image = axes.imshow(
         grid.T,
@@ -124,7 +135,11 @@ def _draw(alignment: Alignment) -> Figure:
     bar = figure.colorbar(image, cax=figure.add_subplot(places[0, 1]))
     bar.set_label("similarity of two frames\n(unrelated: below 0)", fontsize=9)
     if alignment.hits:
-        path = _draw_hit(axes, alignment.hits[0], alignment)
+        # The best one last, on top.
+        for position in reversed(range(len(alignment.hits))):
+            path = _draw_hit(axes, alignment.hits[position], alignment)
+            if len(alignment.hits) > 1:
+                _number_hit(axes, alignment.hits[position], position + 1)
         bar = figure.colorbar(path, cax=figure.add_subplot(places[1, 1]))
         bar.set_label("confidence of the match", fontsize=9)
         figure.legend(
@@ -132,7 +147,12 @@ def _draw(alignment: Alignment) -> Figure:
         )
     axes.set_xlim(extent_a)
     axes.set_ylim(extent_b)
-    _name_axis(axes.xaxis, "A", alignment.a)
+    lowest = axes
+    if alignment.hits:
+        lowest = figure.add_subplot(places[2, 0], sharex=axes)
+        _draw_pacing(lowest, alignment.hits)
+        axes.tick_params(labelbottom=False)
+    _name_axis(lowest.xaxis, "A", alignment.a)
     _name_axis(axes.yaxis, "B", alignment.b)
     _write_title(figure, alignment)
     axes.set_title(_result_lines(alignment), fontsize=9)
@@ -169,6 +189,39 @@ def _draw_hit(axes: Axes, hit: Hit, alignment: Alignment) -> LineCollection:
     axes.add_collection(outline)
     axes.add_collection(path)
     return path
+
+
+def _cell_times(times: np.ndarray, step: int) -> np.ndarray:
+    """Mean time of each run of ``step`` frames."""
+    starts = np.arange(0, len(times), step)
+    return np.add.reduceat(times, starts) / np.diff(np.append(starts, len(times)))
+
+
+def _draw_pacing(axes: Axes, hits: tuple[Hit, ...]) -> None:
+    """Draw, along A, how many seconds of B pass in one second of A."""
+    axes.axhline(1.0, color="0.6", linewidth=0.8)
+    for hit in reversed(hits):
+        axes.plot(hit.times_a, hit.speed_ratio, color="black" if hit is hits[0] else "0.5", linewidth=1.2)
+    axes.set_yscale("log", base=2)
+    axes.set_ylim(*_PACING_RANGE)
+    axes.set_yticks([0.25, 1.0, 4.0], ["1/4", "1", "4"])
+    axes.minorticks_off()
+    axes.set_ylabel("s of B\nper s of A", fontsize=8)
+
+
+def _number_hit(axes: Axes, hit: Hit, number: int) -> None:
+    axes.annotate(
+        str(number),
+        (float(hit.times_a[0]), float(hit.times_b[-1])),
+        xytext=(3, -3),
+        textcoords="offset points",
+        color="white",
+        fontsize=9,
+        fontweight="bold",
+        verticalalignment="top",
+        path_effects=[withStroke(linewidth=2.5, foreground="black")],
+        annotation_clip=True,
+    )
 
 
 def _draw_gap(axes: Axes, gap: GapRun, left: float, bottom: float, alignment: Alignment) -> None:
@@ -224,11 +277,14 @@ def _result_lines(alignment: Alignment) -> str:
         for letter, times in (("A", hit.times_a), ("B", hit.times_b))
     )
     line = f"{a}   matches   {b}   (mean confidence {hit.mean_confidence:.2f})"
-    return (
-        line
-        if alignment.significant
-        else f"no alignment better than chance; best candidate, for inspection only:\n{line}"
-    )
+    if len(alignment.hits) > 1:
+        line += f"   and {len(alignment.hits) - 1} more"
+    warning = {
+        "aligned": "",
+        "weak": "weak: chance does as well\n",
+        "not alignable": "no alignment better than chance; best candidate, for inspection only:\n",
+    }
+    return warning[alignment.verdict] + line
 
 
 def _axes_size(span_a: float, span_b: float) -> tuple[float, float]:

@@ -51,7 +51,7 @@ def test_table_of_the_hit(known, clips):
     result = lac(*clips)
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[0] == "A and B match, better than chance (p = 0.01)."
+    assert lines[0] == "Aligned: A and B match, better than chance (p = 0.01)."
     assert lines[2].split() == ["start", "frame", "end", "frame", "length", "video"]
     assert lines[3].split() == ["A", "0:00.333", "10", "0:01.667", "50", "1.333", "s", *clips[0].name.split()]
     assert lines[4].split() == ["B", "0:00.500", "15", "0:01.167", "35", "0.667", "s", *clips[1].name.split()]
@@ -91,18 +91,19 @@ def test_json_is_all_that_is_printed(known, clips, tmp_path):
 
 
 def test_no_better_than_chance_is_said(known, clips):
-    known["alignment"] = dataclasses.replace(known["alignment"], significant=False, note="Mostly noise.")
+    unsure = dataclasses.replace(known["alignment"].hits[0], p_value=0.3)
+    known["alignment"] = dataclasses.replace(known["alignment"], hits=(unsure,), note="Mostly noise.")
     result = lac(*clips)
     assert result.exit_code == 0
-    assert result.stdout.startswith("No alignment better than chance (p = 0.01)")
+    assert result.stdout.startswith("Not alignable: no match better than chance (p = 0.3)")
     assert "Note: Mostly noise." in result.stdout
 
 
 def test_no_hit_at_all(known, clips, tmp_path):
-    known["alignment"] = dataclasses.replace(known["alignment"], significant=False, hits=())
+    known["alignment"] = dataclasses.replace(known["alignment"], hits=())
     result = lac(*clips, "-o", tmp_path / "out")
     assert result.exit_code == 0
-    assert result.stdout.startswith("No alignment found.")
+    assert result.stdout.startswith("Not alignable: no match found.")
     assert len(list((tmp_path / "out").iterdir())) == 4
 
 

@@ -72,7 +72,7 @@ def test_a_table_that_forbids_everything_has_no_path():
 
 @pytest.mark.parametrize(("count", "exclude"), [(0, "pairs"), (True, "pairs"), (1.5, "pairs"), (1, "rows")])
 def test_arguments_are_checked(count, exclude):
-    with pytest.raises(ParameterError, match="count|exclude"):
+    with pytest.raises(ParameterError, match=r"count|exclude"):
         best_local_paths(np.zeros((2, 2)), 1, 1, count, exclude=exclude)
 
 

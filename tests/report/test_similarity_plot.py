@@ -55,7 +55,7 @@ def test_every_kind_of_result_makes_a_picture(case, tmp_path):
     a = make_video(Path(names[0]), 1 if case == "one frame" else 90, 30)
     b = make_video(Path(names[1]), 80, 30)
     rows, columns = (ROWS, COLUMNS) if case not in ("one pair", "one frame") else ([0], [3])
-    alignment = make_alignment(a, b, rows, columns, significant=case != "not significant")
+    alignment = make_alignment(a, b, rows, columns, p_value=0.5 if case == "not significant" else 0.01)
     if case == "no hit":
         alignment = dataclasses.replace(alignment, hits=())
     if case == "equal":

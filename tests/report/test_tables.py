@@ -44,7 +44,7 @@ def test_json_describes_inputs_hit_and_gaps(alignment, tmp_path):
     write_alignment_json(alignment, tmp_path / "alignment.json")
     document = json.loads((tmp_path / "alignment.json").read_text(encoding="utf-8"))
     assert document["format"] == "lactoolkit-alignment"
-    assert document["format_version"] == 1
+    assert document["format_version"] == 2
     assert document["verdict"] == "aligned"
     assert document["inputs"]["b"]["path"] == "dir/rechts Ü 犬.mp4"
     assert document["inputs"]["b"]["size_bytes"] is None  # there is no such file
@@ -63,10 +63,14 @@ def test_json_describes_inputs_hit_and_gaps(alignment, tmp_path):
     assert hit["pairs"] == 7
     # 9 frames of B at 25 a second in 7 frames of A at 30.
     assert hit["pacing"] == pytest.approx((9 / 25) / (7 / 30), abs=1e-6)
-    assert [(gap["video"], gap["first_frame"], gap["last_frame"]) for gap in hit["gaps"]] == [
-        ("b", 9, 11),
-        ("a", 10, 10),
+    assert [(gap["meaning"], gap["first_frame"], gap["last_frame"]) for gap in hit["gaps"]] == [
+        ("skipped in A", 9, 11),
+        ("extra in A", 10, 10),
     ]
+    assert (hit["role"], document["chain"], hit["p_value"], hit["e_value"]) == ("chain", [1], 0.01, 0.02)
+    # All pairs lie within a quarter of a second of each other: one slope, that of the whole.
+    slope = np.std(np.array([5, 6, 7, 8, 12, 13, 14]) / 25) / np.std(np.array([5, 6, 7, 8, 9, 11, 12]) / 30)
+    assert [point["ratio"] for point in hit["speed_ratio"]] == pytest.approx([slope] * 7, abs=1e-6)
     assert "pairs" not in document
 
 
@@ -102,11 +106,12 @@ def test_json_survives_names_that_are_no_unicode(alignment):
 
 
 @pytest.mark.parametrize(
-    ("hits", "significant", "verdict"),
-    [(True, True, "aligned"), (True, False, "no alignment better than chance"), (False, False, "no alignment")],
+    ("p_value", "verdict"),
+    [(0.049, "aligned"), (0.05, "weak"), (0.199, "weak"), (0.2, "not alignable"), (None, "not alignable")],
 )
-def test_verdict(alignment, hits, significant, verdict):
-    changed = dataclasses.replace(alignment, significant=significant, hits=alignment.hits if hits else ())
-    document = alignment_document(changed)
+def test_verdict(alignment, p_value, verdict):
+    hits = () if p_value is None else (dataclasses.replace(alignment.hits[0], p_value=p_value),)
+    document = alignment_document(dataclasses.replace(alignment, hits=hits))
     assert document["verdict"] == verdict
-    assert document["p_value"] == (0.01 if hits else None)
+    assert document["p_value"] == p_value
+    assert document["significant"] == (verdict == "aligned")

@@ -1,0 +1,162 @@
+"""The calibrated similarity of two videos: as a table in memory, or as embeddings where the table would not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from lactoolkit.alignment.confidence import posterior_near
+from lactoolkit.alignment.settings import AlignmentSettings
+from lactoolkit.alignment.similarity import calibrated_embeddings, calibrated_similarity
+from lactoolkit.kernels.long_pairs import Area, best_local_path_embeddings
+from lactoolkit.kernels.path_decoding import LocalPath
+from lactoolkit.kernels.several_paths import best_local_paths
+
+_LARGEST_TABLE = 25_000_000  # cells, 0.6 GB of working memory
+_DIMENSIONS = 128  # of whitened embeddings where the table is computed tile by tile
+_SHOWN = 1000  # cells of the reduced matrix on either side, at most
+_CHUNK = 400  # pairs of a path whose posterior is computed at once
+_CONTEXT = 200  # frames around them
+
+
+class SimilarityTable(Protocol):
+    """Similarity of N frames of A with M frames of B."""
+
+    shape: tuple[int, int]
+
+    def block(self, i: int, i_stop: int, j: int, j_stop: int) -> np.ndarray:
+        """Similarities of rows i:i_stop and columns j:j_stop, float32."""
+
+    def at(self, path: LocalPath) -> np.ndarray:
+        """Similarity of each pair of a path, shape (L,), float32."""
+
+    def best_paths(self, count: int) -> list[LocalPath]:
+        """Up to ``count`` best local paths; no two share rows and columns both."""
+
+    def posterior_near(self, path: LocalPath, others: Sequence[LocalPath], reach: int) -> np.ndarray:
+        """See :func:`lactoolkit.alignment.confidence.posterior_near`; areas of other paths are forbidden."""
+
+    def picture(self) -> tuple[np.ndarray, tuple[int, int]]:
+        """The table, reduced to means of so many rows and columns where it is large."""
+
+
+def similarity_table(u: np.ndarray, v: np.ndarray, settings: AlignmentSettings) -> SimilarityTable:
+    """Compare every frame of A with every frame of B.
+
+    Parameters
+    ----------
+    u, v : ndarray, shape (N, D) and (M, D), float32
+        Unit frame embeddings.
+    settings : AlignmentSettings
+
+    Returns
+    -------
+    SimilarityTable
+        In memory up to 25 million cells, beyond that computed tile by tile where it is needed.
+    """
+    kind = StoredTable if len(u) * len(v) <= _LARGEST_TABLE else TiledTable
+    return kind(u, v, settings)
+
+
+class StoredTable:
+    """All similarities in memory."""
+
+    def __init__(self, u: np.ndarray, v: np.ndarray, settings: AlignmentSettings) -> None:
+        self._values = calibrated_similarity(u, v, settings.margin)
+        self._settings = settings
+        self.shape = (len(u), len(v))
+
+    def block(self, i: int, i_stop: int, j: int, j_stop: int) -> np.ndarray:
+        """Similarities of rows i:i_stop and columns j:j_stop, float32."""
+        return self._values[i:i_stop, j:j_stop]
+
+    def at(self, path: LocalPath) -> np.ndarray:
+        """Similarity of each pair of a path, shape (L,), float32."""
+        return self._values[path.pairs[:, 0], path.pairs[:, 1]]
+
+    def best_paths(self, count: int) -> list[LocalPath]:
+        """Up to ``count`` best local paths; no two share rows and columns both."""
+        return best_local_paths(self._values, self._settings.gap_open, self._settings.gap_extend, count, exclude="area")
+
+    def posterior_near(self, path: LocalPath, others: Sequence[LocalPath], reach: int) -> np.ndarray:
+        """Posterior probability near each pair; areas of other paths are forbidden."""
+        free = self._values.copy() if others else self._values
+        for other in others:
+            i, i_stop, j, j_stop = path_area(other)
+            free[i:i_stop, j:j_stop] = -np.inf
+        return posterior_near(free, path, self._settings, reach)
+
+    def picture(self) -> tuple[np.ndarray, tuple[int, int]]:
+        """The table itself."""
+        return self._values, (1, 1)
+
+
+class TiledTable:
+    """Similarities computed from embeddings where they are needed; memory grows with N + M.
+
+    The best paths are exact. The posterior near a path is computed over the surroundings of each part of it instead of
+    the whole table.
+    """
+
+    def __init__(self, u: np.ndarray, v: np.ndarray, settings: AlignmentSettings) -> None:
+        self._x, self._y = calibrated_embeddings(u, v, settings.margin, _DIMENSIONS)
+        self._settings = settings
+        self.shape = (len(u), len(v))
+
+    def block(self, i: int, i_stop: int, j: int, j_stop: int) -> np.ndarray:
+        """Similarities of rows i:i_stop and columns j:j_stop, float32."""
+        return self._x[i:i_stop] @ self._y[j:j_stop].T
+
+    def at(self, path: LocalPath) -> np.ndarray:
+        """Similarity of each pair of a path, shape (L,), float32."""
+        rows, columns = path.pairs.T
+        return np.einsum("lk,lk->l", self._x[rows], self._y[columns])
+
+    def best_paths(self, count: int) -> list[LocalPath]:
+        """Up to ``count`` best local paths; no two share rows and columns both."""
+        paths: list[LocalPath] = []
+        while len(paths) < count:
+            path = best_local_path_embeddings(
+                self._x,
+                self._y,
+                self._settings.gap_open,
+                self._settings.gap_extend,
+                forbidden=[path_area(other) for other in paths],
+            )
+            if not len(path) or (paths and not path.score > 0):
+                break
+            paths.append(path)
+        return paths
+
+    def posterior_near(self, path: LocalPath, others: Sequence[LocalPath], reach: int) -> np.ndarray:
+        """Posterior probability near each pair; areas of other paths are forbidden."""
+        parts = []
+        for start in range(0, len(path), _CHUNK):
+            pairs = path.pairs[start : start + _CHUNK]
+            (i, j), (i_stop, j_stop) = np.maximum(pairs[0] - _CONTEXT, 0), pairs[-1] + 1 + _CONTEXT
+            block = self.block(i, i_stop, j, j_stop)
+            for other in others:
+                first, last, left, right = path_area(other)
+                block[max(first - i, 0) : max(last - i, 0), max(left - j, 0) : max(right - j, 0)] = -np.inf
+            parts.append(posterior_near(block, LocalPath(0.0, pairs - (i, j)), self._settings, reach))
+        return np.concatenate(parts)
+
+    def picture(self) -> tuple[np.ndarray, tuple[int, int]]:
+        """Means over areas of the table, at most 1000 on either side."""
+        means, steps = [], []
+        for rows in (self._x, self._y):
+            step = -(-len(rows) // _SHOWN)
+            edges = np.arange(0, len(rows), step)
+            sums = np.add.reduceat(rows.astype(np.float64), edges, axis=0)
+            means.append(sums / np.diff(np.append(edges, len(rows)))[:, None])
+            steps.append(step)
+        # The mean of products over an area is the product of the means.
+        return (means[0] @ means[1].T).astype(np.float32), (steps[0], steps[1])
+
+
+def path_area(path: LocalPath) -> Area:
+    """First row, last row, first column and last column of a path, both ends half open."""
+    (first_row, first_column), (last_row, last_column) = path.pairs[0].tolist(), path.pairs[-1].tolist()
+    return first_row, last_row + 1, first_column, last_column + 1
