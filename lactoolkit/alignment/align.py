@@ -165,13 +165,13 @@ def align_embeddings(
         found.append(make_hit(path, table.at(path), mass, evidence.of(path, float(mass.mean())), a, b))
     similarity, reduction = table.picture()
     return Alignment(
-        a=_aligned_video(a),
-        b=_aligned_video(b),
+        a=describe_video(a),
+        b=describe_video(b),
         similarity=similarity,
         hits=tuple(found),
         reduction=reduction,
         settings={"encoder_identity": a.encoder, "frame_rate": rate, "hits": hits, **asdict(settings)},
-        versions=_versions(),
+        versions=package_versions(),
     )
 
 
@@ -200,7 +200,8 @@ def _common_rate(
     return affordable, f"The videos are long: {affordable:.2f} frames per second of each were analysed."
 
 
-def _aligned_video(video: VideoEmbeddings) -> AlignedVideo:
+def describe_video(video: VideoEmbeddings) -> AlignedVideo:
+    """What a result says about one of its inputs."""
     return AlignedVideo(
         path=video.path,
         sha256=video.sha256,
@@ -214,6 +215,7 @@ def _aligned_video(video: VideoEmbeddings) -> AlignedVideo:
 
 
 @cache
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that a result depends on."""
     packages = {name: version(name) for name in ("av", "numba", "numpy", "torch")}
     return {"lactoolkit": __version__, "python": platform.python_version(), **packages}
