@@ -11,8 +11,8 @@ from lactoolkit.kernels.smith_waterman_cpu import posterior
 _TOLERANCE = 0.1  # seconds: confidence counts the posterior within this distance of a pair
 
 # Share of pairs within 3 frames (0.1 s) of the truth where the posterior within that distance is so much: isotonic fit
-# over the training videos of four simulated tasks; benchmarks/results/zero_training.md checks it on others. Below .4 it is
-# flat; above .85 there are hardly any pairs, and the curve goes straight to what identical videos deserve.
+# over the training videos of four simulated tasks; benchmarks/results/zero_training.md checks it on others. Below .4 it
+# is flat; above .85 there are hardly any pairs, and the curve goes straight to what identical videos deserve.
 _POSTERIOR = np.array([0.0, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 1.0])
 _SHARE_RIGHT = np.array([0.36, 0.40, 0.415, 0.429, 0.448, 0.491, 0.555, 0.624, 0.688, 0.766, 0.85, 0.98])
 

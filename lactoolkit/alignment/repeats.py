@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -251,7 +252,7 @@ def _series(path: LocalPath) -> list[slice]:
     lags = path.pairs[:, 1] - path.pairs[:, 0]
     cuts = np.flatnonzero(steps > np.maximum(_BREAK * np.minimum(lags[:-1], lags[1:]), 1)) + 1
     edges = [0, *cuts.tolist(), len(path)]
-    return [slice(first, last) for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(first, last) for first, last in itertools.pairwise(edges)]
 
 
 def _cycles(pairs: np.ndarray, confidence: np.ndarray, video: VideoEmbeddings, series: int) -> list[Repetition]:
@@ -265,7 +266,7 @@ def _cycles(pairs: np.ndarray, confidence: np.ndarray, video: VideoEmbeddings, s
         edges.append(last)
     whole = np.round(edges).astype(int)
     cycles = []
-    for first, stop in zip(whole[:-1], whole[1:], strict=True):
+    for first, stop in itertools.pairwise(whole):
         inside = ((pairs >= first) & (pairs < stop)).any(axis=1)
         cycles.append(
             Repetition(
