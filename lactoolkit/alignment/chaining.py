@@ -11,9 +11,12 @@ Role = Literal["chain", "repetition", "reordered"]
 
 
 class _Stretch(Protocol):
-    rows: np.ndarray
-    columns: np.ndarray
-    score: float
+    @property
+    def rows(self) -> np.ndarray: ...
+    @property
+    def columns(self) -> np.ndarray: ...
+    @property
+    def score(self) -> float: ...
 
 
 def colinear_chain(hits: Sequence[_Stretch]) -> tuple[int, ...]:

@@ -108,13 +108,11 @@ def _time_cells(times: np.ndarray, most_cells: int) -> tuple[list[tuple[int, int
 
 
 def _draw(alignment: Alignment) -> Figure:
-    grid, extent_a, extent_b = resample_matrix(
-        alignment.similarity,
-        *(
-            _cell_times(video.times, step)
-            for video, step in zip((alignment.a, alignment.b), alignment.reduction, strict=True)
-        ),
+    times_a, times_b = (
+        _cell_times(video.times, step)
+        for video, step in zip((alignment.a, alignment.b), alignment.reduction, strict=True)
     )
+    grid, extent_a, extent_b = resample_matrix(alignment.similarity, times_a, times_b)
     width, height = _axes_size(extent_a[1] - extent_a[0], extent_b[1] - extent_b[0])
     extra = _PACING_HEIGHT if alignment.hits else 0.0
     figure = Figure(figsize=(max(width + 2.0, _NARROWEST_FIGURE), height + extra + 1.7), layout="constrained")

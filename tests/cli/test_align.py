@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from lactoolkit.cli import main
-from report_alignments import make_alignment, make_video
+from report_alignments import make_alignment, make_hit, make_video
 from videos import render_audio, render_video
 
 import lactoolkit.alignment.align
@@ -271,3 +271,34 @@ def test_ctrl_c_leaves_nothing_behind(when, tmp_path):
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_several_hits_are_one_line_each(known, clips, tmp_path):
+    alignment = known["alignment"]
+    again = make_hit(alignment.a, alignment.b, range(10, 30), range(40, 60), alignment.similarity, p_value=0.3)
+    earlier = make_hit(alignment.a, alignment.b, range(0, 9), range(0, 9), alignment.similarity, p_value=0.04)
+    known["alignment"] = dataclasses.replace(
+        alignment, hits=(alignment.hits[0], again, dataclasses.replace(earlier, score=5.0))
+    )
+    result = lac(*clips, "--hits", "3", "-o", tmp_path / "out")
+    assert known["hits"] == 3
+    lines = result.stdout.splitlines()
+    assert lines[2].split() == ["hit", "A", "B", "pairs", "confidence", "pacing", "p", "by", "chance"]
+    assert lines[3].split()[:8] == ["1", "0:00.333", "-", "0:01.667", "0:00.500", "-", "0:01.167", "21"]
+    assert lines[4].split()[-1] == "repetition"
+    assert lines[5].split()[7:] == ["9", *lines[5].split()[8:9], "1.00", "0.04", "0.02"]
+    assert lines[7].startswith("In one order in both videos: hits 3, 1.")
+    pairs = (tmp_path / "out" / "pairs.csv").read_text().splitlines()[1:]
+    assert [line.split(",")[0] for line in pairs] == ["1"] * 21 + ["2"] * 20 + ["3"] * 9
+    document = json.loads((tmp_path / "out" / "alignment.json").read_text(encoding="utf-8"))
+    assert [hit["role"] for hit in document["hits"]] == ["chain", "repetition", "chain"]
+    assert document["chain"] == [3, 1]
+
+
+@pytest.mark.parametrize(("p_value", "status"), [(0.01, 0), (0.1, 3), (0.5, 3), (None, 3)])
+def test_fail_on_none_exits_with_three_unless_aligned(known, clips, p_value, status):
+    hits = () if p_value is None else (dataclasses.replace(known["alignment"].hits[0], p_value=p_value),)
+    known["alignment"] = dataclasses.replace(known["alignment"], hits=hits)
+    assert lac(*clips, "--fail-on-none").exit_code == status
+    assert lac(*clips, "--fail-on-none", "--json").exit_code == status
+    assert lac(*clips).exit_code == 0
