@@ -17,6 +17,7 @@ from lactoolkit.errors import ParameterError
 _LUMA = (0.299, 0.587, 0.114)
 # RGB to YIQ, the colour space of NTSC: one axis of brightness, two of colour. Hue is an angle in the latter.
 _YIQ = (_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+_CPU_NUMBERS = 2_000_000  # of the clips at once: 8 MB
 _DRAWS = 13  # random numbers per clip, used or not: a setting never changes what others draw
 
 
@@ -214,26 +215,55 @@ def apply_augmentation(
     count = len(augmentation.top)
     if clips.ndim != 5 or clips.shape[2] != 3 or len(clips) != count:
         raise ParameterError(f"clips must have shape ({count}, T, 3, H, W), not {tuple(clips.shape)}")
-    if clips.dtype == torch.uint8:
-        clips = clips.float() / 255
-    elif not clips.is_floating_point():
+    if clips.dtype != torch.uint8 and not clips.is_floating_point():
         raise ParameterError(f"clips must be uint8 or floating between 0 and 1, not {clips.dtype}")
     batch, frames, colours, rows, columns = clips.shape
     height, width = size or (rows, columns)
+    result = torch.float32 if clips.dtype == torch.uint8 else clips.dtype
+    # CPUs multiply in float32 faster than in less.
+    working = result if clips.is_cuda else torch.promote_types(result, torch.float32)
     # Where chance stays on the CPU for the sake of equal draws, a GPU still makes its matrices itself.
     one = augmentation.to(clips.device) if clips.is_cuda else augmentation
     never = torch.zeros_like(one.flip)
-    vertical = _resampling(one.top, one.height, never, one.sigma, rows, height).to(clips)
-    horizontal = _resampling(one.left, one.width, one.flip, one.sigma, columns, width).to(clips)
-    pictures = torch.bmm(clips.reshape(batch, -1, columns), horizontal.transpose(1, 2))
-    pictures = torch.matmul(vertical[:, None], pictures.view(batch, frames * colours, rows, width))
-    pixels = pictures.view(batch, frames, colours, height * width)
-    matrix, pull = _colours(one)
-    # The contrast draws each frame towards its mean grey, brightened like the frame itself.
-    mean = pixels.mean(dim=3, dtype=torch.promote_types(clips.dtype, torch.float32))
-    offset = pull.to(mean)[:, None] * (mean @ mean.new_tensor(_LUMA))
-    changed = torch.matmul(matrix.to(clips)[:, None], pixels).add_(offset[:, :, None, None].to(clips))
-    return changed.clamp_(0, 1).view(batch, frames, colours, height, width)
+    change = _Change(
+        vertical=_resampling(one.top, one.height, never, one.sigma, rows, height).to(clips.device, working),
+        horizontal=_resampling(one.left, one.width, one.flip, one.sigma, columns, width).to(clips.device, working),
+        colours=_colour_matrix(one).to(clips.device, working),
+        pull=((1 - one.contrast) * one.brightness).to(clips.device, torch.promote_types(working, torch.float32)),
+    )
+    if clips.is_cuda:
+        return change(clips)
+    # A few frames at a time, in memory that is used again: a CPU spends as long on fetching new pages as on arithmetic.
+    changed = torch.empty(batch, frames, colours, height, width, dtype=result, device=clips.device)
+    at_once = max(1, _CPU_NUMBERS // max(1, batch * colours * max(rows * columns, height * width)))
+    for start in range(0, frames, at_once):
+        changed[:, start : start + at_once] = change(clips[:, start : start + at_once])
+    return changed
+
+
+@dataclass(frozen=True)
+class _Change:
+    """All that happens to each of B clips, as matrices."""
+
+    vertical: torch.Tensor  # (B, h, H)
+    horizontal: torch.Tensor  # (B, w, W)
+    colours: torch.Tensor  # (B, 3, 3)
+    pull: torch.Tensor  # (B,): weight of each frame's mean grey, which the contrast adds
+
+    def __call__(self, clips: torch.Tensor) -> torch.Tensor:
+        """Change frames (B, T, 3, H, W); the result is (B, T, 3, h, w)."""
+        batch, frames, colours, rows, columns = clips.shape
+        scale = 255 if clips.dtype == torch.uint8 else 1
+        numbers = clips.to(self.vertical.dtype).reshape(batch, frames * colours * rows, columns)
+        pictures = torch.bmm(numbers, self.horizontal.transpose(1, 2) / scale)
+        pictures = torch.matmul(self.vertical[:, None], pictures.view(batch, frames * colours, rows, -1))
+        height, width = pictures.shape[2:]
+        pixels = pictures.view(batch, frames, colours, height * width)
+        mean = pixels.mean(dim=3, dtype=self.pull.dtype)
+        # What is grey stays so whatever follows: the mean grey passes saturation and hue unchanged.
+        offset = self.pull[:, None] * (mean @ mean.new_tensor(_LUMA))
+        changed = torch.matmul(self.colours[:, None], pixels).add_(offset[:, :, None, None].to(pixels.dtype))
+        return changed.clamp_(0, 1).view(batch, frames, colours, height, width)
 
 
 def augment_clips(
@@ -300,8 +330,8 @@ def _resampling(
     return torch.bmm(blur / blur.sum(dim=2, keepdim=True), weights)
 
 
-def _colours(augmentation: Augmentation) -> tuple[torch.Tensor, torch.Tensor]:
-    """Matrices (B, 3, 3) of the colours, and the weight (B,) of each frame's mean grey that is added to them."""
+def _colour_matrix(augmentation: Augmentation) -> torch.Tensor:
+    """Matrices (B, 3, 3) of brightness, contrast, saturation, hue and grey."""
     device = augmentation.hue.device
     identity = torch.eye(3, device=device, dtype=torch.float64)
     to_yiq = torch.tensor(_YIQ, device=device, dtype=torch.float64)
@@ -318,6 +348,4 @@ def _colours(augmentation: Augmentation) -> tuple[torch.Tensor, torch.Tensor]:
     turn[:, 1, 2], turn[:, 2, 1] = -sine, sine
     colour = torch.linalg.inv(to_yiq) @ turn @ to_yiq @ saturate
     colour = torch.where(augmentation.grey[:, None, None], to_grey, colour)
-    # What is grey stays so whatever follows: the mean grey that the contrast adds passes the later steps unchanged.
-    pull = (1 - augmentation.contrast) * augmentation.brightness
-    return colour * contrast * brightness, pull
+    return colour * contrast * brightness
