@@ -30,6 +30,7 @@ TURNS = 8
 VARIANTS: dict[str, tuple[str, LACConfig | None]] = {
     **{name: (name, None) for name in LOSSES if name != "lac"},
     "lac (across videos, score)": ("lac", None),
+    "lac, alignment term alone": ("lac", LACConfig(contrastive_weight=0.0)),
     "lac, gaps by position": ("lac", LACConfig(gaps="position")),
     "lac, gaps by context": ("lac", LACConfig(gaps="context")),
     "lac (within videos, score)": ("lac", LACConfig(pairs="within")),
