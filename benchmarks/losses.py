@@ -41,12 +41,12 @@ VARIANTS: dict[str, tuple[str, LACConfig | None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(
         f"# Losses\n\n{datetime.date.today()}, {processor()}, {arguments.threads} threads, torch {torch.__version__}; "
-        "`python benchmarks/losses.py`\n"
+        "`python benchmarks/losses.py`"
     )
     for size in BATCHES:
         print_table(size)

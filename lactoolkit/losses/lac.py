@@ -121,10 +121,11 @@ class LACLoss(FrameLoss):
     r"""Gaussian-weighted contrastive loss plus a local alignment loss on the exact soft Smith-Waterman.
 
     The contrastive term is :class:`lactoolkit.losses.scl.SCLLoss`. The alignment term works on the similarity
-    :math:`S = a (\cos - b - c)`, where b, the background, is the mean cosine of all frame pairs of the tables to align,
-    and :math:`0 < a <` ``scale_limit`` and :math:`c > 0` are learnt. So random pairs of frames score below zero on
-    average whatever is learnt; a free offset drifts to where the best local alignment is the whole video. V is the soft
-    Smith-Waterman score, which counts the empty alignment of score 0, P its derivative by S, the match posteriors.
+    :math:`S = a (\cos - b - c)`. The background b is the mean cosine of all frame pairs of the tables to align, and a
+    constant to the gradient; :math:`0 < a <` ``scale_limit`` and :math:`c > 0` are learnt. So random pairs of frames
+    score below zero on average whatever is learnt; a free offset drifts to where the best local alignment is the whole
+    video. V is the soft Smith-Waterman score, which counts the empty alignment of score 0, P its derivative by S, the
+    match posteriors.
 
     - ``score``: V divided by the length of the shorter sequence competes in a softmax (of temperature
       ``score_temperature``) against the scores of the same pair with one partner back to front, of ``shuffles`` pairs
@@ -216,9 +217,13 @@ class LACLoss(FrameLoss):
     def _own_similarity(self, u: Tensor, v: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Similarity of pairs (P, N, M), and their background, 0-d."""
         cosines = u @ v.mT
-        rows, columns = frame_mask(lengths[:, 0], u.shape[1]), frame_mask(lengths[:, 1], v.shape[1])
-        background = masked_mean(cosines, rows.unsqueeze(2) & columns.unsqueeze(1))
+        background = self._background(cosines, lengths)
         return self._similarity(cosines, background), background
+
+    def _background(self, cosines: Tensor, lengths: Tensor) -> Tensor:
+        rows, columns = (frame_mask(lengths[:, k], cosines.shape[1 + k]) for k in (0, 1))
+        # With its gradient, the loss would also push all pairs of frames apart, and embeddings come out worse.
+        return masked_mean(cosines.detach(), rows.unsqueeze(2) & columns.unsqueeze(1))
 
     def _score(self, views: Views, classes: Tensor | None, generator: torch.Generator | None) -> Tensor:
         config = self.config
