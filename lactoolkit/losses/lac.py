@@ -32,6 +32,8 @@ _LEAST_POSTERIOR = 1e-4
 class LACConfig:
     """Settings of :class:`LACLoss`.
 
+    The defaults are those that did best on videos held out of the training videos of three simulated robot tasks.
+
     Parameters
     ----------
     objective : {"score", "fenchel_young", "posterior"}
@@ -78,10 +80,10 @@ class LACConfig:
     scale: float = 8.0
     offset: float = 0.3
     scale_limit: float = 20.0
-    score_temperature: float = 1.0
-    shuffles: int = 2
+    score_temperature: float = 3.0
+    shuffles: int = 4
     shuffle_blocks: int = 8
-    most_pairs: int = 64
+    most_pairs: int = 16
     own_learning_rate: float = 0.1
     embedding_size: int = 128
     variance: float = 10.0
@@ -222,7 +224,7 @@ class LACLoss(FrameLoss):
 
     def _background(self, cosines: Tensor, lengths: Tensor) -> Tensor:
         rows, columns = (frame_mask(lengths[:, k], cosines.shape[1 + k]) for k in (0, 1))
-        # With its gradient, the loss would also push all pairs of frames apart, and embeddings come out worse.
+        # With its gradient, the loss would also push all pairs of frames apart, which is the contrastive term's part.
         return masked_mean(cosines.detach(), rows.unsqueeze(2) & columns.unsqueeze(1))
 
     def _score(self, views: Views, classes: Tensor | None, generator: torch.Generator | None) -> Tensor:
