@@ -14,7 +14,7 @@ from lactoolkit.training.config import config_from_tables, make_config
         ("training.step=5", r"training\.step is unknown; did you mean steps\?"),
         ("trainning.steps=5", r"\[trainning\] is unknown; did you mean training\?"),
         ("model.widht=64", r"model\.widht is unknown; did you mean width\?"),
-        ("loss.name=lak", r"loss\.name is 'lak'; did you mean lac\?"),
+        ("loss.name=lacc", r"loss\.name is 'lacc'; did you mean lac\?"),
         ("training.steps=many", r"training\.steps is 'many'; expected an integer"),
         ("training.steps=2.5", r"training\.steps is 2\.5; expected an integer"),
         ("training.steps=true", r"training\.steps is True; expected an integer"),
