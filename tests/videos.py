@@ -16,6 +16,8 @@ import numpy as np
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 
+from lactoolkit.video.decoding import read_frames
+
 TIME_BASE = Fraction(1, 12_000)
 
 # The cells of a picture: 16 bits of the number, then 4 bits that tell a picture from its turned and mirrored images.
@@ -60,6 +62,21 @@ def picture_number(image: np.ndarray) -> int:
 def picture_numbers(images: np.ndarray) -> list[int]:
     """Frame numbers of pictures (n, H, W, 3)."""
     return [picture_number(image) for image in images]
+
+
+def read_all(path, **options):
+    """Numbers, times and pictures of all frames."""
+    batches = list(read_frames(path, **options))
+    return tuple(np.concatenate([getattr(batch, name) for batch in batches]) for name in ("frames", "times", "images"))
+
+
+def assert_reads_as(path, times, *, tolerance=1e-9, **options):
+    """Check that a rendered video gives every frame with its number, its picture and its time."""
+    frames, seconds, images = read_all(path, **options)
+    assert frames.dtype == np.int64
+    assert frames.tolist() == list(range(len(times)))
+    assert picture_numbers(images) == frames.tolist()
+    np.testing.assert_allclose(seconds, times, atol=tolerance)
 
 
 def render_video(
