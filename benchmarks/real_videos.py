@@ -150,12 +150,14 @@ def labelled(path: Path, phases: np.ndarray, names: tuple[str, ...], folder: Pat
 def report_events(sets: dict[str, list[VideoRecord]], encoders: list[str]) -> None:
     print("\n## Events and words\n")
     print(
-        "Measured as by `lac evaluate` (`docs/evaluation.md`), whole videos except tau; errors in native frames; "
+        "Measured as by `lac evaluate` (`docs/evaluation.md`), tau on cores; errors in native frames; "
         "phases are the words of a sentence, or lie between events. Brackets: 95 % bootstrap intervals over videos, "
         "where there are 3 or more.\n"
     )
-    print("| videos | pairs | method | tau | AP@5 | phase agreement | boundary error, mean | median | core IoU |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| videos | pairs | method | tau | agreement, cores | agreement | AP@5 | boundary error | median | core IoU |"
+    )
+    print("| --- |" + " --- |" * 9)
     for name, records in sets.items():
         shown: set[str] = set()
         for encoder in encoders:
@@ -164,8 +166,9 @@ def report_events(sets: dict[str, list[VideoRecord]], encoders: list[str]) -> No
                 if method in shown or method == "untrained lite0":
                     continue
                 shown.add(method)
-                columns = ("ap_5", "phase_agreement", "boundary_error", "boundary_error_median", "core_iou")
-                cells = [cell(result, "tau", "core", method), *(cell(result, one, "whole", method) for one in columns)]
+                columns = ("phase_agreement", "ap_5", "boundary_error", "boundary_error_median", "core_iou")
+                cells = [cell(result, one, "core", method) for one in ("tau", "phase_agreement")]
+                cells += [cell(result, one, "whole", method) for one in columns]
                 pairs = result.settings["pairs_aligned"]["all"]
                 print(f"| {name} ({len(records)}) | {pairs} | {method} | {' | '.join(cells)} |", flush=True)
 

@@ -34,7 +34,7 @@ class LabelledVideo:
     Raises
     ------
     ParameterError
-        If an analysed frame has no label.
+        If an analysed frame has no label, or fewer than 2 of them belong to the process.
     """
 
     embeddings: VideoEmbeddings
@@ -47,6 +47,12 @@ class LabelledVideo:
             raise ParameterError(
                 f"{self.record.labels}: has labels for {known} frames, but {self.record.path} has "
                 f"at least {last + 1}; label every frame of the file, from 0 on"
+            )
+        if self.core.sum() < 2 or not (self.phases[self.core] >= 0).any():
+            raise ParameterError(
+                f"{self.record.labels}: {int(self.core.sum())} of the {len(self)} frames analysed of "
+                f"{self.record.path} belong to the process, and some of them must have a phase; analyse more frames "
+                "(--fps) or check the columns phase and in_core"
             )
 
     def __len__(self) -> int:

@@ -147,6 +147,12 @@ def test_phases_that_no_training_video_has_are_noted():
     assert result.value("phase_accuracy_100", frames="core") <= 2 / 3
 
 
+def test_something_must_happen():
+    phases = make_phases((1,), 10, 10)
+    with pytest.raises(ParameterError, match=r"1 of the 21 frames analysed of a.mp4 belong to the process"):
+        make_labelled("a.mp4", phases, np.ones((21, 4), np.float32))
+
+
 def test_labels_must_reach_the_last_frame():
     phases = make_phases((9, 9))
     with pytest.raises(ParameterError, match=r"labels for 18 frames, but .*a.mp4 has at least 20"):
