@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from labelled_videos import embed_content, make_labelled, make_phases, make_set
 
+from lactoolkit import align_embeddings
 from lactoolkit.errors import ManifestError, ParameterError
 from lactoolkit.evaluation import METRICS, evaluate_embeddings
+from lactoolkit.evaluation.measures import align_by_embeddings
 from lactoolkit.evaluation.videos import comparable, draw_pairs, position_embeddings
 
 
@@ -145,6 +147,14 @@ def test_phases_that_no_training_video_has_are_noted():
     result = evaluate_embeddings({"content": (train, val)})
     assert "0.mp4: phase place is in no training video and counts as wrong" in result.notes
     assert result.value("phase_accuracy_100", frames="core") <= 2 / 3
+
+
+def test_pairs_are_aligned_as_align_embeddings_does():
+    videos = make_set(np.random.default_rng(5), 2, split="", views=("",))
+    path, confidence = align_by_embeddings()(*videos)
+    hit = align_embeddings(*(video.embeddings for video in videos)).hits[0]
+    np.testing.assert_array_equal(path, np.stack([hit.frames_a, hit.frames_b], axis=1))
+    np.testing.assert_array_equal(confidence, hit.confidence)
 
 
 def test_something_must_happen():
