@@ -13,6 +13,7 @@ from .encoders import encoders
 from .evaluate import evaluate
 from .extract import extract
 from .manifest import manifest
+from .repeats import repeats
 from .retrieve import retrieve
 from .train import train
 from .translation import TranslatingGroup
@@ -49,5 +50,5 @@ def main() -> None:
     """
 
 
-for _command in (align, train, evaluate, retrieve, manifest, extract, encoders, doctor):
+for _command in (align, repeats, train, evaluate, retrieve, manifest, extract, encoders, doctor):
     main.add_command(_command)

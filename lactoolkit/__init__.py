@@ -24,6 +24,7 @@ _PUBLIC = {
     "evaluate": "lactoolkit.evaluation.manifest_evaluation",
     "extract_features": "lactoolkit.features.extraction",
     "frame_embeddings": "lactoolkit.features.embedding",
+    "find_repetitions": "lactoolkit.alignment.repeats",
     "load_encoder": "lactoolkit.models.encoders",
     "load_trained_encoder": "lactoolkit.models.trained",
     "max_expected_accuracy_path": "lactoolkit.kernels.path_decoding",

@@ -261,7 +261,7 @@ def _cycles(pairs: np.ndarray, confidence: np.ndarray, video: VideoEmbeddings, s
     while edges[-1] <= pairs[-1, 0]:
         edges.append(float(np.interp(edges[-1], pairs[:, 0], pairs[:, 1])))
     last = float(pairs[-1, 1])
-    period = edges[-1] - edges[-2]
+    period = float(np.median(np.diff(edges)))
     if last - edges[-1] >= _WHOLE * period:
         edges.append(last)
     whole = np.round(edges).astype(int)

@@ -40,7 +40,7 @@ def alignment_document(alignment: Alignment, *, pairs: bool = False) -> dict[str
         "significant": bool(alignment.significant),
         "p_value": alignment.hits[0].p_value if alignment.hits else None,
         "note": alignment.note,
-        "inputs": {"a": _describe_input(alignment.a), "b": _describe_input(alignment.b)},
+        "inputs": {"a": describe_input(alignment.a), "b": describe_input(alignment.b)},
         "settings": alignment.settings,
         "versions": alignment.versions,
         "hits": [
@@ -51,7 +51,7 @@ def alignment_document(alignment: Alignment, *, pairs: bool = False) -> dict[str
     }
     if pairs:
         document["pairs"] = _describe_pairs(alignment)
-    return _plain(document)
+    return plain(document)
 
 
 def dump_document(document: dict[str, Any]) -> str:
@@ -77,7 +77,8 @@ def write_alignment_json(alignment: Alignment, path: Path) -> None:
     path.write_text(dump_document(alignment_document(alignment)), encoding="utf-8")
 
 
-def _describe_input(video: AlignedVideo) -> dict[str, Any]:
+def describe_input(video: AlignedVideo) -> dict[str, Any]:
+    """What a document says about an input."""
     return {
         "path": video.path,
         "sha256": video.sha256,
@@ -146,14 +147,14 @@ def _interval(frames: np.ndarray, times: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn NumPy scalars, arrays and paths into what JSON knows; NaN and infinities become None."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, Path):
         # File names that are no valid UTF-8 reach Python as lone surrogates, which no encoder accepts.
         return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -119,7 +119,7 @@ def _draw(alignment: Alignment) -> Figure:
     heights = (height / 2, height / 2, extra) if extra else (height / 2, height / 2)
     places = figure.add_gridspec(len(heights), 2, width_ratios=(width, 0.16), height_ratios=heights)
     axes = figure.add_subplot(places[:2, 0])
-    low, high = _limits(grid)
+    low, high = colour_limits(grid)
     image = axes.imshow(
         grid.T,
         extent=(*extent_a, *extent_b),
@@ -292,7 +292,7 @@ def _axes_size(span_a: float, span_b: float) -> tuple[float, float]:
     return float(np.sqrt(area * ratio)), float(np.sqrt(area / ratio))
 
 
-def _limits(grid: np.ndarray) -> tuple[float, float]:
+def colour_limits(grid: np.ndarray) -> tuple[float, float]:
     """Range of the colours: without the outermost half per cent, so that a few odd cells don't wash out the rest."""
     finite = grid[np.isfinite(grid)]
     if not finite.size:
