@@ -50,7 +50,7 @@ def _draw(result: Repetitions) -> Figure:
     figure.colorbar(image, ax=matrix, label="similarity of two frames (unrelated: below 0)")
     lines = np.concatenate([[np.nan], result.times]), np.concatenate([[np.nan], result.times + result.periods])
     # A line may not join two series.
-    breaks = np.flatnonzero(np.diff(result.times) > 0.5 * result.period) + 2 if len(result.times) else []
+    breaks = np.flatnonzero(np.diff(result.times) > 0.5 * result.period) + 2
     across, upwards = (np.insert(line, breaks, np.nan) for line in lines)
     matrix.plot(across, upwards, color="white", linewidth=4)
     matrix.plot(across, upwards, color=_COLOUR, linewidth=2, label="one repetition later")

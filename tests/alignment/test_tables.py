@@ -1,0 +1,39 @@
+"""Similarities computed tile by tile against the same table in memory."""
+
+import numpy as np
+from synthetic_embeddings import embeddings, smooth_frames
+
+from lactoolkit import align_embeddings
+from lactoolkit.alignment import tables
+from lactoolkit.alignment.similarity import calibrated_embeddings, calibrated_similarity
+
+
+def test_inner_products_are_the_calibrated_similarity():
+    rng = np.random.default_rng(0)
+    u, v = (embeddings(smooth_frames(rng, count)).values for count in (70, 90))
+    x, y = calibrated_embeddings(u, v, 0.75)
+    np.testing.assert_allclose(x @ y.T, calibrated_similarity(u, v, 0.75), atol=1e-4)
+
+
+def test_long_pairs_have_the_same_hits(monkeypatch):
+    rng = np.random.default_rng(1)
+    process = smooth_frames(rng, 60)
+    parts = [smooth_frames(rng, count) for count in (150, 80, 120, 90, 70)]
+    a = embeddings(np.concatenate([parts[0], process, parts[1]]), rng)
+    b = embeddings(np.concatenate([parts[2], process, parts[3], process, parts[4]]), rng)
+    stored = align_embeddings(a, b, hits=2)
+    monkeypatch.setattr(tables, "_LARGEST_TABLE", 0)
+    monkeypatch.setattr(tables, "_SHOWN", 100)
+    tiled = align_embeddings(a, b, hits=2)
+    for one, two in zip(stored.hits, tiled.hits, strict=True):
+        np.testing.assert_array_equal(two.rows, one.rows)
+        np.testing.assert_array_equal(two.columns, one.columns)
+        np.testing.assert_allclose(two.similarity, one.similarity, atol=1e-3)
+        np.testing.assert_allclose(two.confidence, one.confidence, atol=0.01)
+    step_a, step_b = tiled.reduction
+    assert max(tiled.similarity.shape) <= 100
+    np.testing.assert_allclose(
+        tiled.similarity[3, 5],
+        stored.similarity[3 * step_a : 4 * step_a, 5 * step_b : 6 * step_b].mean(),
+        atol=1e-3,
+    )
