@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 )
 @click.option("--loss", metavar="NAME", help="lac, scl, tcn, tcc, lav or gta (loss.name).")
 @click.option("--encoder", metavar="NAME", help="Frame encoder to start from; see `lac encoders` (features.encoder).")
+@click.option(
+    "--unfreeze",
+    metavar="STAGE",
+    help="Train the frame encoder too from this stage on, such as layer3 (features.unfreeze).",
+)
 @click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Steps to take (training.steps).")
 @click.option("--batch", type=click.IntRange(min=2), metavar="N", help="Videos per step (training.batch).")
 @click.option("--lr", "learning_rate", type=float, metavar="X", help="Learning rate (training.learning_rate).")
@@ -54,6 +59,7 @@ def train(
     assignments: tuple[str, ...],
     loss: str | None,
     encoder: str | None,
+    unfreeze: str | None,
     steps: int | None,
     batch: int | None,
     learning_rate: float | None,
@@ -81,7 +87,9 @@ def train(
     shortcuts = {
         ("loss", "name"): loss,
         ("features", "encoder"): encoder,
+        ("features", "unfreeze"): unfreeze,
         ("training", "steps"): steps,
+        ("training", "epochs"): None if steps is None else 0,
         ("training", "batch"): batch,
         ("training", "learning_rate"): learning_rate,
         ("training", "seed"): seed,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm import tqdm
 
 from lactoolkit.errors import ParameterError, VideoError
 from lactoolkit.features.cache import entry_key, load_entry, save_entry
 from lactoolkit.features.embedding import frame_embeddings, prepare_features
 from lactoolkit.features.extraction import extract_features, recorded_damage, warn_of_damage
 from lactoolkit.features.preview import find_preview, preview_key
-from lactoolkit.models.registry import checkpoint_sha256, is_checkpoint, trained_identity
-from lactoolkit.video.decoding import VideoInfo, probe
+from lactoolkit.models.registry import INPUT_SIZE, checkpoint_sha256, is_checkpoint, trained_identity
+from lactoolkit.video.decoding import VideoInfo, probe, read_frames
 from lactoolkit.video.digest import file_sha256
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 # Features that stray from their mean by less than this part of their length: what compression makes of a still picture
 # strays by .0006, the calmest of the recordings measured (a speaker's face) by .08.
 _STILL = 0.005
+_BATCH = 16  # frames that go through the network at once
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,8 @@ def _embed_trained(
 
     if not isinstance(encoder, TrainedEncoder):
         encoder = load_trained_encoder(encoder, device)  # type: ignore[arg-type]
+    if encoder.maps is not None:
+        return _embed_pictures(path, encoder, span, progress)
     features = extract_features(
         path,
         encoder.backbone,
@@ -206,6 +211,31 @@ def _embed_trained(
     return {"frames": features.frames, "times": features.times, "values": encoder.embed(prepared)}
 
 
+def _embed_pictures(
+    path: Path, encoder: TrainedEncoder, span: dict[str, float | None], progress: bool
+) -> dict[str, np.ndarray]:
+    frames: list[np.ndarray] = []
+    times: list[np.ndarray] = []
+    first: list[np.ndarray] = []
+    varies = False
+
+    def pictures() -> Iterator[np.ndarray]:
+        nonlocal varies
+        batches = read_frames(path, size=INPUT_SIZE, batch_size=_BATCH, **span)
+        for batch in tqdm(batches, path.name, unit="batch", delay=1, leave=False, disable=not progress):
+            frames.append(batch.frames)
+            times.append(batch.times)
+            first.extend(batch.images[:1] if not first else [])
+            varies = varies or bool((batch.images != first[0]).any())
+            yield batch.images
+
+    values = encoder.embed_pictures(pictures())
+    _check_count(path, len(values))
+    if not varies:
+        raise _still_video(path)
+    return {"frames": np.concatenate(frames), "times": np.concatenate(times), "values": values}
+
+
 def _check_count(path: Path, count: int) -> None:
     if count < 2:
         raise VideoError(
@@ -217,7 +247,11 @@ def _check_count(path: Path, count: int) -> None:
 def _check_variety(path: Path, features: np.ndarray) -> None:
     strays = np.linalg.norm(features - features.mean(axis=0), axis=1).mean()
     if strays <= _STILL * np.linalg.norm(features, axis=1).mean():
-        raise VideoError(
-            f"{path}: all its frames look the same, so nothing can be told apart in time; "
-            "choose a range (--start-a, --end-a, ...) in which something moves"
-        )
+        raise _still_video(path)
+
+
+def _still_video(path: Path) -> VideoError:
+    return VideoError(
+        f"{path}: all its frames look the same, so nothing can be told apart in time; "
+        "choose a range (--start-a, --end-a, ...) in which something moves"
+    )

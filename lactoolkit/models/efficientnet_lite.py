@@ -115,6 +115,12 @@ class EfficientNetLite0(nn.Module):
                 taps.append(maps)
         return tuple(taps)
 
+    def stages_to_stride_16(self) -> list[tuple[str, nn.Module]]:
+        """Stages whose composition gives maps (n, 112, h / 16, w / 16), by name."""
+        stages = list(self.stages[: _TAPPED_STAGES[0] + 1])
+        first = nn.Sequential(self.stem, nn.ReLU6(inplace=True))
+        return [("stem", first), *((f"stage{number}", stage) for number, stage in enumerate(stages, 1))]
+
 
 def _checkpoint_keys(name: str) -> tuple[str, str]:
     """Prefixes of a convolution and of its batch normalisation in the checkpoint, whose blocks are counted through."""

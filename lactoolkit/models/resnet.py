@@ -77,6 +77,11 @@ class ResNet50(nn.Module):
         middle = self.layer3(self.layer2(self.layer1(maps)))
         return middle, self.layer4(middle)
 
+    def stages_to_stride_16(self) -> list[tuple[str, nn.Module]]:
+        """Stages whose composition gives maps (n, 1024, h / 16, w / 16), up to the third block of layer3, by name."""
+        first = nn.Sequential(self.conv1, nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1))
+        return [("conv1", first), ("layer1", self.layer1), ("layer2", self.layer2), ("layer3", self.layer3[:3])]
+
 
 def _stage(in_channels: int, width: int, blocks: int, stride: int) -> nn.Sequential:
     first = Bottleneck(in_channels, width, stride)

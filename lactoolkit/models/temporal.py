@@ -184,19 +184,14 @@ class TemporalEncoder(nn.Module):
             raise ParameterError(
                 f"features has shape {tuple(features.shape)}; expected (B, T, {neighbours}, {self.input_size}{maps})"
             )
-        hidden = self.stem(features)
-        if self.config.position_code != "none":
-            hidden = hidden + self._position_code(hidden, positions, generator)
-        if self.transformer is not None:
-            hidden = self.transformer(hidden, src_key_padding_mask=None if mask is None else ~mask)
-        return functional.normalize(self.head(hidden).float(), dim=-1)
+        return self._over_time(self.stem(features), mask, positions, generator)
 
     def embed_video(self, features: torch.Tensor) -> torch.Tensor:
         """Embed all frames of one video, however long.
 
         Parameters
         ----------
-        features : Tensor, shape (N, F) or (N, F, h, w)
+        features : Tensor, shape (N, F)
             Features of its frames in time order.
 
         Returns
@@ -206,14 +201,32 @@ class TemporalEncoder(nn.Module):
         """
         count = len(features)
         rows = context_rows(torch.arange(count, device=features.device), count, self.config)
-        total = torch.zeros(count, self.config.output_size, device=features.device)
+        return self.embed_hidden(self.stem(features[rows][None])[0])
+
+    def embed_hidden(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Embed all frames of one video from what the stem made of them, (N, width), in windows where it is long."""
+        count = len(hidden)
+        total = torch.zeros(count, self.config.output_size, device=hidden.device)
         for start, stop in _windows(count, self.config.window):
-            frames = torch.arange(start, stop, device=features.device)
-            embedded = self(features[rows[start:stop]][None], None, frames[None])[0]
+            frames = torch.arange(start, stop, device=hidden.device)
+            embedded = self._over_time(hidden[None, start:stop], None, frames[None], None)[0]
             # Falls to nearly nothing towards both ends, so that one window fades into the next.
             weight = 0.5 - 0.5 * torch.cos(2 * math.pi * (frames - start + 0.5) / (stop - start))
             total[start:stop] += (weight + 1e-3)[:, None] * embedded
         return functional.normalize(total, dim=-1)
+
+    def _over_time(
+        self,
+        hidden: torch.Tensor,
+        mask: torch.Tensor | None,
+        positions: torch.Tensor | None,
+        generator: torch.Generator | None,
+    ) -> torch.Tensor:
+        if self.config.position_code != "none":
+            hidden = hidden + self._position_code(hidden, positions, generator)
+        if self.transformer is not None:
+            hidden = self.transformer(hidden, src_key_padding_mask=None if mask is None else ~mask)
+        return functional.normalize(self.head(hidden).float(), dim=-1)
 
     def _position_code(
         self, hidden: torch.Tensor, positions: torch.Tensor | None, generator: torch.Generator | None

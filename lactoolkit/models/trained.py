@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import nn
 from lactoolkit.errors import CheckpointError
 from lactoolkit.models.checkpoint_file import read_checkpoint
 from lactoolkit.models.encoders import choose_device
+from lactoolkit.models.map_backbone import MapBackbone, embed_frames
 from lactoolkit.models.registry import checkpoint_sha256, encoder_identity, trained_identity
 from lactoolkit.models.temporal import TemporalEncoder, TemporalEncoderConfig
 
@@ -35,6 +36,11 @@ class FeatureReduction(nn.Module):
         self.register_buffer("components", components)
         self.mean: torch.Tensor
         self.components: torch.Tensor
+
+    @property
+    def size(self) -> int:
+        """Number of components."""
+        return self.components.shape[1]
 
     @classmethod
     def fit(cls, features: torch.Tensor, size: int, seed: int) -> FeatureReduction:
@@ -69,6 +75,8 @@ class TrainedEncoder:
         Applied to prepared features.
     temporal : TemporalEncoder
         Applied to reduced features.
+    maps : MapBackbone or None
+        For the inputs "maps": what makes maps of pictures; :meth:`embed_pictures` then replaces :meth:`embed`.
     device : torch.device
         Where everything runs.
     """
@@ -81,6 +89,7 @@ class TrainedEncoder:
         inputs: str,
         reduction: FeatureReduction | None,
         temporal: TemporalEncoder,
+        maps: MapBackbone | None,
         device: torch.device,
     ) -> None:
         self.identity = identity
@@ -90,6 +99,7 @@ class TrainedEncoder:
         self.device = device
         self.reduction = None if reduction is None else reduction.to(device)
         self.temporal = temporal.to(device).eval().requires_grad_(False)
+        self.maps = None if maps is None else maps.to(device).eval().requires_grad_(False)
 
     def embed(self, features: np.ndarray) -> np.ndarray:
         """Embed the frames of one video.
@@ -110,14 +120,33 @@ class TrainedEncoder:
                 values = self.reduction(values)
             return self.temporal.embed_video(values).cpu().numpy()
 
+    def embed_pictures(self, batches: Iterable[np.ndarray]) -> np.ndarray:
+        """Embed the frames of one video from its pictures, in constant memory but for what the transformer needs.
+
+        Parameters
+        ----------
+        batches : iterable of ndarray, shapes (n, 224, 224, 3), uint8
+            Its frames in time order.
+
+        Returns
+        -------
+        ndarray, shape (T, D), float32
+            Rows of norm 1.
+        """
+        assert self.maps is not None
+        with torch.inference_mode():
+            return embed_frames(self.maps, self.temporal, map(torch.from_numpy, batches)).cpu().numpy()
+
 
 def encoder_content(
     temporal: TemporalEncoder,
     reduction: FeatureReduction | None,
+    maps: MapBackbone | None,
     *,
     backbone: str,
     weights: str | None,
     inputs: str,
+    unfreeze: str,
 ) -> dict[str, Any]:
     """The part of a checkpoint from which :func:`load_trained_encoder` rebuilds the encoder."""
     return {
@@ -125,6 +154,8 @@ def encoder_content(
         "weights": weights,
         "backbone_identity": encoder_identity(backbone, weights=weights),
         "inputs": inputs,
+        "unfreeze": unfreeze,
+        "maps": None if maps is None else maps.trained_state(),
         "input_size": temporal.input_size,
         "temporal_config": asdict(temporal.config),
         "temporal": temporal.state_dict(),
@@ -132,15 +163,30 @@ def encoder_content(
     }
 
 
-def restore_modules(content: Mapping[str, Any], source: str) -> tuple[TemporalEncoder, FeatureReduction | None]:
+def restore_modules(
+    content: Mapping[str, Any], source: str
+) -> tuple[TemporalEncoder, FeatureReduction | None, MapBackbone | None]:
     """Rebuild the networks from the encoder's part of a checkpoint.
 
     Raises
     ------
     CheckpointError
-        If parts are missing or do not fit together.
+        If parts are missing or do not fit together, or the backbone's weights are others than in training.
+    EncoderError
+        If the backbone has no weights here.
     """
     try:
+        backbone, weights = content["backbone"], content["weights"]
+        found = encoder_identity(backbone, weights=weights)
+        if _without_precision(found) != _without_precision(content["backbone_identity"]):
+            raise CheckpointError(
+                f"checkpoint {source}: the encoder {backbone} it was trained on has other weights here "
+                f"({weights or 'of another version'}); use those it was trained with, or train again"
+            )
+        maps = None
+        if content["inputs"] == "maps":
+            maps = MapBackbone(backbone, weights, content["unfreeze"])
+            maps.trained.load_state_dict(content["maps"])
         temporal = TemporalEncoder(TemporalEncoderConfig(**content["temporal_config"]), content["input_size"])
         temporal.load_state_dict(content["temporal"])
         reduced = content["reduction"]
@@ -148,7 +194,12 @@ def restore_modules(content: Mapping[str, Any], source: str) -> tuple[TemporalEn
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"checkpoint {source}: its parts do not fit together ({reason}); train again") from error
-    return temporal, reduction
+    return temporal, reduction, maps
+
+
+def _without_precision(identity: str) -> list[str]:
+    """What must be the same on every machine: precision differs between processors, and hardly matters."""
+    return [part for part in identity.split() if not part.startswith("precision=")]
 
 
 def load_trained_encoder(path: str | Path, device: str = "auto") -> TrainedEncoder:
@@ -176,7 +227,7 @@ def load_trained_encoder(path: str | Path, device: str = "auto") -> TrainedEncod
     if "encoder" not in content:
         raise CheckpointError(f"checkpoint {path}: holds no encoder; name RUN/best.pt of a training run")
     part = content["encoder"]
-    temporal, reduction = restore_modules(part, str(path))
+    temporal, reduction, maps = restore_modules(part, str(path))
     return TrainedEncoder(
         trained_identity(checkpoint_sha256(path)),
         part["backbone"],
@@ -184,5 +235,6 @@ def load_trained_encoder(path: str | Path, device: str = "auto") -> TrainedEncod
         part["inputs"],
         reduction,
         temporal,
+        maps,
         chosen,
     )

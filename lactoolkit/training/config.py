@@ -10,7 +10,7 @@ from typing import Any
 from lactoolkit.errors import ParameterError
 from lactoolkit.losses.registry import LOSSES
 from lactoolkit.models.temporal import TemporalEncoderConfig
-from lactoolkit.training.data import DataConfig, FeatureConfig
+from lactoolkit.training.data import MAPS, DataConfig, FeatureConfig
 from lactoolkit.training.options import (
     build_options,
     check_choice,
@@ -20,6 +20,7 @@ from lactoolkit.training.options import (
     read_toml,
     write_toml,
 )
+from lactoolkit.video.augmentation import AugmentationSettings
 from lactoolkit.video.clips import ClipSettings
 
 _PRECISIONS = ("auto", "float32", "bfloat16")
@@ -40,6 +41,8 @@ class TrainingConfig:
         Videos per step, over all processes.
     learning_rate, weight_decay : float
         Of Adam; the loss's own parameters have their own.
+    unfrozen_rate : float
+        Learning rate of unfrozen stages of the frame encoder, as a part of that of the rest.
     warm_up : int
         Steps in which the learning rate rises from 0; it then falls to 0 as a quarter of a cosine wave.
     clip_norm : float
@@ -52,7 +55,8 @@ class TrainingConfig:
         Steps between validations; each also writes the checkpoints.
     select : {"alignment", "loss"}
         What makes a checkpoint the best: the highest alignment score of held-out videos (see
-        :func:`lactoolkit.training.validation.alignment_score`), or the lowest loss on them.
+        :func:`lactoolkit.training.validation.alignment_score`), or the lowest loss on them, from the same clips at
+        every validation.
     """
 
     steps: int = 250
@@ -60,6 +64,7 @@ class TrainingConfig:
     batch: int = 6
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
+    unfrozen_rate: float = 0.1
     warm_up: int = 20
     clip_norm: float = 10.0
     seed: int = 0
@@ -78,7 +83,7 @@ class TrainingConfig:
         ):
             if getattr(self, name) < lowest:
                 raise ParameterError(f"training.{name} is {getattr(self, name)}; the least is {lowest}")
-        for name in ("learning_rate", "clip_norm"):
+        for name in ("learning_rate", "unfrozen_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise ParameterError(f"training.{name} is {getattr(self, name)}; it must be positive")
         for name, known in (("precision", _PRECISIONS), ("select", _SELECTIONS)):
@@ -92,7 +97,7 @@ class RunConfig:
 
     Parameters
     ----------
-    data, features, clips, model, training : dataclass
+    data, features, augmentation, clips, model, training : dataclass
         The sections.
     loss_name : str
         Name of the loss: ``name`` in the section ``loss``.
@@ -102,6 +107,7 @@ class RunConfig:
 
     data: DataConfig = field(default_factory=DataConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     clips: ClipSettings = field(default_factory=ClipSettings)
     model: TemporalEncoderConfig = field(default_factory=TemporalEncoderConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -124,6 +130,25 @@ _SECTIONS = {one.name: one.default_factory for one in fields(RunConfig) if not o
 # What differs from the defaults. "paper": the published configuration of arXiv 2409.04607.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "small": {},
+    "paper": {
+        "features": {"encoder": "resnet50", "inputs": "maps", "components": 0},
+        "model": {
+            "stem": "convolution",
+            "context_stride": 1,
+            "feed_forward": 1024,
+            "norm_first": False,
+            "position_code": "sinusoidal",
+        },
+        "training": {
+            "epochs": 300,
+            "batch": 2,
+            "learning_rate": 1e-4,
+            "warm_up": 0,
+            # The alignment score cannot tell an encoder that counts frames, as sinusoidal positions allow.
+            "select": "loss",
+        },
+        "loss": {"name": "lac", "pairs": "within", "gaps": "position", "alignment_weight": 0.1},
+    },
 }
 
 
@@ -140,7 +165,7 @@ def make_config(
     preset : str
         Name in :data:`PRESETS`.
     file : path, optional
-        TOML file with the sections data, features, clips, model, loss and training.
+        TOML file with the sections data, features, augmentation, clips, model, loss and training.
     assignments : iterable of str
         ``section.key=value`` each.
     shortcuts : mapping, optional
@@ -191,4 +216,9 @@ def config_from_tables(tables: Mapping[str, Mapping[str, Any]]) -> RunConfig:
     kind = LOSSES[name][0]
     if any(one.name == "embedding_size" for one in fields(kind)):
         loss.setdefault("embedding_size", sections["model"].output_size)
+    if (sections["features"].inputs == MAPS) != (sections["model"].stem == "convolution"):
+        raise ParameterError(
+            f"features.inputs is {sections['features'].inputs!r} and model.stem {sections['model'].stem!r}; "
+            "feature maps need the stem convolution, feature vectors the stem linear"
+        )
     return RunConfig(**sections, loss_name=name, loss=build_options(kind, loss, "loss"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +17,15 @@ from tqdm import tqdm
 from lactoolkit.errors import ParameterError, TrainingError, VideoError, VideoWarning
 from lactoolkit.features.embedding import INPUT_KINDS, prepare_features
 from lactoolkit.features.extraction import extract_features
+from lactoolkit.features.views import extract_feature_views
+from lactoolkit.models.registry import INPUT_SIZE
 from lactoolkit.models.temporal import TemporalEncoderConfig, context_rows
 from lactoolkit.models.trained import FeatureReduction
+from lactoolkit.video.augmentation import AugmentationSettings
+from lactoolkit.video.decoding import read_frames
+from lactoolkit.video.digest import file_sha256
 
+MAPS = "maps"
 _FEWEST = 2  # videos: a process is learned from what several takes of it share
 
 
@@ -31,10 +39,17 @@ class FeatureConfig:
         Frame encoder.
     weights : str, optional
         File of other weights for it.
-    inputs : {"plain", "centred", "standardised", "motion"}
-        How features are prepared; see :func:`lactoolkit.features.embedding.prepare_features`.
+    inputs : {"plain", "centred", "standardised", "motion", "maps"}
+        How features are prepared; see :func:`lactoolkit.features.embedding.prepare_features`. ``maps``: feature maps at
+        stride 16, computed anew at every step from augmented pictures; needs ``model.stem = "convolution"``, and a GPU
+        for anything but trying out.
+    unfreeze : str
+        With the inputs ``maps``: the first stage of the frame encoder that is trained on (``layer3`` of resnet50,
+        ``stage5`` of lite0); none by default.
     components : int
         Principal components that are kept; 0 keeps the features as they are.
+    views : int
+        Copies of every video, each augmented by one draw, that are learned from beside the video as it is.
     frame_rate : float, optional
         Frames per second to learn from; every frame by default.
     """
@@ -42,14 +57,24 @@ class FeatureConfig:
     encoder: str = "lite0"
     weights: str | None = None
     inputs: str = "motion"
+    unfreeze: str = ""
     components: int = 256
+    views: int = 0
     frame_rate: float | None = None
 
     def __post_init__(self) -> None:
-        if self.inputs not in INPUT_KINDS:
-            raise ParameterError(f"features.inputs is {self.inputs!r}; choose one of {', '.join(INPUT_KINDS)}")
+        kinds = (*INPUT_KINDS, MAPS)
+        if self.inputs not in kinds:
+            raise ParameterError(f"features.inputs is {self.inputs!r}; choose one of {', '.join(kinds)}")
+        if self.unfreeze and self.inputs != MAPS:
+            raise ParameterError(
+                f"features.unfreeze (--unfreeze {self.unfreeze}): features.inputs = {self.inputs!r} are computed once, "
+                "from a fixed encoder; give --preset paper, or features.inputs=maps and model.stem=convolution"
+            )
         if self.components < 0:
             raise ParameterError(f"features.components is {self.components}; it must be 0 or more")
+        if self.views < 0:
+            raise ParameterError(f"features.views is {self.views}; it must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -61,13 +86,21 @@ class DataConfig:
     held_out : float
         Share of the videos that is kept for validation: they decide which checkpoint is the best and are not learned
         from. 0: the training videos validate themselves.
+    workers : int
+        Videos that are decoded at once, where training needs pictures.
+    memory : float
+        GiB that decoded pictures may take.
     """
 
     held_out: float = 0.125
+    workers: int = 4
+    memory: float = 16.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.held_out < 1:
             raise ParameterError(f"data.held_out is {self.held_out}; it must be at least 0 and below 1")
+        if self.workers < 1:
+            raise ParameterError(f"data.workers is {self.workers}; the least is 1")
 
 
 @dataclass(frozen=True)
@@ -82,8 +115,8 @@ class LoadedVideo:
         Digest of its content.
     class_name : str
         Process it shows, "" where nobody said.
-    views : tuple of ndarray, shapes (T, F), float32
-        Features of the video as it is, then of augmented copies.
+    views : tuple of ndarray, shapes (T, F), float32, or (T, H, W, 3), uint8
+        Features of the video as it is, then of augmented copies; or its pictures.
     """
 
     path: Path
@@ -96,7 +129,14 @@ class LoadedVideo:
 
 
 def load_videos(
-    sources: Iterable[tuple[Path, str]], config: FeatureConfig, *, device: str, strict: bool, progress: bool
+    sources: Iterable[tuple[Path, str]],
+    data: DataConfig,
+    config: FeatureConfig,
+    augmentation: AugmentationSettings,
+    *,
+    device: str,
+    strict: bool,
+    progress: bool,
 ) -> tuple[list[LoadedVideo], int]:
     """Features of videos, from the cache where they are in it.
 
@@ -104,8 +144,12 @@ def load_videos(
     ----------
     sources : iterable of (Path, str)
         Files and their classes.
+    data : DataConfig
+        How many at once, and how much memory they may take.
     config : FeatureConfig
         What to compute.
+    augmentation : AugmentationSettings
+        What may happen to the copies.
     device : str
         Where the frame encoder runs.
     strict : bool
@@ -127,36 +171,85 @@ def load_videos(
     TrainingError
         If fewer than two videos are left.
     """
-    sources = list(sources)
-    videos: list[LoadedVideo] = []
-    seen: dict[str, Path] = {}
-    skipped = 0
-    for path, class_name in tqdm(sources, "features", unit="video", delay=1, leave=False, disable=not progress):
+
+    def load(source: tuple[Path, str]) -> LoadedVideo | VideoError:
+        path, class_name = source
         try:
-            features = extract_features(
-                path, config.encoder, weights=config.weights, device=device, frame_rate=config.frame_rate
+            sha256, views = (
+                _pictures(path, config) if config.inputs == MAPS else _features(path, config, augmentation, device)
             )
-            if len(features.frames) < 2:
+            if len(views[0]) < 2:
                 raise VideoError(f"{path}: a single frame; there is nothing to learn about time from it")
         except VideoError as error:
             if strict:
                 raise
-            warnings.warn(f"{error}; the video is left out", VideoWarning, stacklevel=2)
-            skipped += 1
-            continue
-        if features.sha256 in seen:
-            warnings.warn(f"{path}: same content as {seen[features.sha256]}; left out", VideoWarning, stacklevel=2)
-            skipped += 1
-            continue
-        seen[features.sha256] = path
-        prepared = prepare_features(features.values, features.tap_sizes, config.inputs)
-        videos.append(LoadedVideo(path, features.sha256, class_name, (prepared,)))
+            return error
+        return LoadedVideo(path, sha256, class_name, views)
+
+    sources = list(sources)
+    videos: list[LoadedVideo] = []
+    seen: dict[str, Path] = {}
+    skipped, size = 0, 0
+    with ExitStack() as stack:
+        if config.inputs == MAPS:
+            pool = stack.enter_context(ThreadPoolExecutor(data.workers))
+            stack.callback(pool.shutdown, cancel_futures=True)
+            loaded: Iterable[LoadedVideo | VideoError] = pool.map(load, sources)
+        else:  # one by one: the frame encoder keeps all processors busy by itself
+            loaded = map(load, sources)
+        for video in tqdm(loaded, "videos", len(sources), unit="video", delay=1, leave=False, disable=not progress):
+            if isinstance(video, VideoError):
+                warnings.warn(f"{video}; the video is left out", VideoWarning, stacklevel=2)
+                skipped += 1
+                continue
+            if video.sha256 in seen:
+                message = f"{video.path}: same content as {seen[video.sha256]}; left out"
+                warnings.warn(message, VideoWarning, stacklevel=2)
+                skipped += 1
+                continue
+            seen[video.sha256] = video.path
+            size += sum(view.nbytes for view in video.views)
+            if size > data.memory * 2**30:
+                raise TrainingError(
+                    f"the videos take more than data.memory = {data.memory:g} GiB ({video.path} is number "
+                    f"{len(videos) + 1} of {len(sources)}); allow more, or learn from fewer frames per second "
+                    "(features.frame_rate)"
+                )
+            videos.append(video)
     if len(videos) < _FEWEST:
         left_out = f" ({skipped} left out, see above)" if skipped else ""
         raise TrainingError(
             f"{len(videos)} video to learn from{left_out}; a process is learned from at least {_FEWEST} videos of it"
         )
     return videos, skipped
+
+
+def _features(
+    path: Path, config: FeatureConfig, augmentation: AugmentationSettings, device: str
+) -> tuple[str, tuple[np.ndarray, ...]]:
+    """Digest of a video and its prepared features, those of augmented copies after them."""
+    features = extract_features(
+        path, config.encoder, weights=config.weights, device=device, frame_rate=config.frame_rate
+    )
+    views = [features.values]
+    if config.views:
+        copies = extract_feature_views(
+            path,
+            config.encoder,
+            views=config.views,
+            augmentation=augmentation,
+            weights=config.weights,
+            device=device,
+            frame_rate=config.frame_rate,
+        )
+        views.extend(copies.values)
+    return features.sha256, tuple(prepare_features(view, features.tap_sizes, config.inputs) for view in views)
+
+
+def _pictures(path: Path, config: FeatureConfig) -> tuple[str, tuple[np.ndarray, ...]]:
+    """Digest of a video and its frames, (T, 224, 224, 3) uint8."""
+    batches = read_frames(path, size=INPUT_SIZE, frame_rate=config.frame_rate)
+    return file_sha256(path), (np.concatenate([batch.images for batch in batches]),)
 
 
 def hold_out(videos: Sequence[LoadedVideo], share: float, seed: int) -> tuple[list[LoadedVideo], list[LoadedVideo]]:
@@ -178,7 +271,7 @@ def content_digest(videos: Iterable[LoadedVideo]) -> str:
 
 
 class FeatureBank:
-    """All features of all training videos as one tensor.
+    """All features, or pictures, of all training videos as one tensor.
 
     Parameters
     ----------
@@ -200,7 +293,7 @@ class FeatureBank:
         device: torch.device,
     ) -> None:
         self._context = context
-        self._device = device
+        self.device = device
         self._lengths = torch.tensor([len(video) for video in videos], device=device)
         parts = []
         starts = []
@@ -228,7 +321,7 @@ class FeatureBank:
 
         Returns
         -------
-        Tensor, shape (B, T, C, F, ...)
+        Tensor, shape (B, T, C, F), or (B, T, C, H, W, 3) for pictures
         """
         neighbours = context_rows(rows, self._lengths[videos][:, None], self._context)
         return self._values[self._starts[videos, views][:, None, None] + neighbours]

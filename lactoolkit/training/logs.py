@@ -43,10 +43,11 @@ class RunLog:
             self._write_all()
         self._events = _event_writer(folder / _EVENTS_FOLDER, first_step)
 
-    def add(self, step: int, values: dict[str, float], score: float | None) -> None:
-        """Append the row of a step, counted from 1; the score where it was validated."""
+    def add(self, step: int, values: dict[str, float], validation: Validation | None) -> None:
+        """Append the row of a step, counted from 1; with what a validation found, where there was one."""
         row = {"step": str(step), **{name: f"{value:.7g}" for name, value in values.items()}}
-        row["validation_score"] = "" if score is None else f"{score:.7g}"
+        found = {} if validation is None else {"validation_loss": validation.loss, "validation_score": validation.score}
+        row |= {name: f"{found[name]:.7g}" if found else "" for name in ("validation_loss", "validation_score")}
         self._rows.append(row)
         if not self._columns:
             self._columns = list(row)
@@ -55,10 +56,8 @@ class RunLog:
             with _translated(self._path), open(self._path, "a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, self._columns).writerow(row)
         if self._events is not None:
-            for name, value in values.items():
+            for name, value in (values | found).items():
                 self._events.add_scalar(name, value, step)
-            if score is not None:
-                self._events.add_scalar("validation_score", score, step)
 
     def plot(self, validation: Validation) -> None:
         """Draw the loss so far and the similarity matrix of a pair of held-out videos with its path."""

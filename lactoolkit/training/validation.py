@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import torch
 
 from lactoolkit.kernels.path_decoding import best_local_path
-from lactoolkit.models.temporal import TemporalEncoder
 
 _MARGIN = 0.75  # background standard deviations, as alignments of videos have it by default
 _GAP = 0.2
@@ -25,6 +23,8 @@ class Validation:
     ----------
     score : float
         Mean over the pairs; see :func:`alignment_score`.
+    loss : float
+        Mean over clips of the held-out videos.
     similarity : ndarray, shape (N, M), float32
         Similarity of the frames of one pair, for the picture.
     pairs : ndarray, shape (L, 2), int64
@@ -32,36 +32,32 @@ class Validation:
     """
 
     score: float
+    loss: float
     similarity: np.ndarray
     pairs: np.ndarray
 
 
-def validate(encoder: TemporalEncoder, videos: Sequence[torch.Tensor], classes: Sequence[int]) -> Validation:
+def validate_alignments(embedded: Sequence[np.ndarray], classes: Sequence[int], loss: float) -> Validation:
     """Align pairs of held-out videos of the same process.
 
     Parameters
     ----------
-    encoder : TemporalEncoder
-        Is put in evaluation mode and back.
-    videos : sequence of Tensor, shapes (N, F)
-        Reduced features.
+    embedded : sequence of ndarray, shapes (N, D)
+        Their embeddings.
     classes : sequence of int
         Process of each.
+    loss : float
+        Goes into the result.
     """
-    was_training = encoder.training
-    encoder.eval()
-    with torch.inference_mode():
-        embedded = [encoder.embed_video(video).cpu().numpy() for video in videos]
-    encoder.train(was_training)
-    related = [(a, b) for a, b in combinations(range(len(videos)), 2) if classes[a] == classes[b]]
+    related = [(a, b) for a, b in combinations(range(len(embedded)), 2) if classes[a] == classes[b]]
     if not related:  # one video of each process
-        related = [(a, b) for a, b in combinations(range(len(videos)), 2)]
+        related = [(a, b) for a, b in combinations(range(len(embedded)), 2)]
     step = max(1, len(related) // _MOST_PAIRS)
     chosen = related[::step]
     scores = [alignment_score(embedded[a], embedded[b]) for a, b in chosen]
     shown = _similarity(embedded[chosen[0][0]], embedded[chosen[0][1]])
     path = best_local_path(shown, _GAP, _GAP)
-    return Validation(float(np.mean(scores)), shown, path.pairs)
+    return Validation(float(np.mean(scores)), loss, shown, path.pairs)
 
 
 def alignment_score(u: np.ndarray, v: np.ndarray) -> float:

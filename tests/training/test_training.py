@@ -18,10 +18,13 @@ from videos import render_video
 from lactoolkit import embed_video, load_trained_encoder
 from lactoolkit.errors import CheckpointError, OutputError, TrainingError, VideoError, VideoWarning
 from lactoolkit.models.checkpoint_file import read_checkpoint, write_checkpoint
+from lactoolkit.models.map_backbone import MapBackbone
+from lactoolkit.models.temporal import context_rows
 from lactoolkit.training.config import make_config
 from lactoolkit.training.run_folder import BEST, LAST
 from lactoolkit.training.sources import training_sources
 from lactoolkit.training.trainer import train
+from lactoolkit.video.decoding import read_frames
 
 SMALL = {
     "features.components": 16,
@@ -101,9 +104,9 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights(whole_run, takes
     # Steps that take their time, so that the signal falls in the middle of the run.
     program = (
         "import time\n"
-        "from lactoolkit.training import trainer\n"
-        "take = trainer._Run._take_step\n"
-        "trainer._Run._take_step = lambda run: (time.sleep(0.3), take(run))[1]\n"
+        "from lactoolkit.training.run import TrainingRun\n"
+        "take = TrainingRun.take_step\n"
+        "TrainingRun.take_step = lambda run: (time.sleep(0.3), take(run))[1]\n"
         "from lactoolkit.cli import main\n"
         f"main({command(takes, folder)!r})\n"
     )
@@ -145,16 +148,16 @@ def test_two_processes_give_the_result_of_one_with_the_whole_batch(whole_run, ta
 
 
 def test_ctrl_c_finishes_the_step_and_writes_the_checkpoint(takes, tmp_path, monkeypatch):
-    from lactoolkit.training import trainer
+    from lactoolkit.training.run import TrainingRun
 
-    take_step = trainer._Run._take_step
+    take_step = TrainingRun.take_step
 
     def interrupted(run):
         if run.step == 2:
             signal.raise_signal(signal.SIGINT)
         return take_step(run)
 
-    monkeypatch.setattr(trainer._Run, "_take_step", interrupted)
+    monkeypatch.setattr(TrainingRun, "take_step", interrupted)
     result = CliRunner().invoke(main, command(takes, tmp_path / "run", training__validate_every=100))
     assert result.exit_code == 130
     assert read_checkpoint(tmp_path / "run" / LAST)["step"] == 3
@@ -167,7 +170,7 @@ def test_a_loss_that_is_no_number_stops_the_run(takes, tmp_path, monkeypatch):
     calls = []
 
     def failing(self, *arguments):
-        calls.append(1)
+        calls.extend([1] if self.training else [])
         parts = terms(self, *arguments)
         return {name: part * (float("nan") if len(calls) == 5 else 1) for name, part in parts.items()}
 
@@ -209,6 +212,62 @@ def test_videos_shorter_than_a_clip_are_padded(tmp_path):
     result = run(tmp_path, tmp_path / "run", clips__frames=16, training__steps=2)
     assert np.isfinite(losses(tmp_path / "run")).all()
     assert result.videos == 3
+
+
+def test_learns_from_augmented_copies_too(takes, tmp_path):
+    result = run(takes, tmp_path / "run", features__views=2, training__steps=2)
+    assert result.videos == 4
+    assert np.isfinite(losses(tmp_path / "run")).all()
+
+
+def test_an_unfrozen_stage_is_trained_and_kept(takes, tmp_path):
+    changes = {
+        "features__inputs": "maps",
+        "features__unfreeze": "stage5",
+        "model__stem": "convolution",
+        "model__stem_width": 8,
+        "model__context_stride": 2,
+        "clips__frames": 6,
+        "training__steps": 2,
+        "training__batch": 2,
+        "training__validate_every": 1,
+        "training__select": "loss",
+    }
+    result = run(takes, tmp_path / "run", **changes)
+    with open(tmp_path / "run" / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = [float(row["validation_loss"]) for row in rows]
+    assert result.best_score == pytest.approx(-min(found))
+    assert result.best_step == 1 + found.index(min(found))
+    encoder = load_trained_encoder(tmp_path / "run" / BEST, device="cpu")
+    original = MapBackbone("lite0", unfreeze="stage5")
+    pairs = list(zip(original.trained.parameters(), encoder.maps.trained.parameters(), strict=True))
+    assert all(not torch.equal(before, after) for before, after in pairs)
+    embedded = embed_video(takes / "take0.mp4", encoder)
+    # All frames at once, where embed_video keeps the maps of a few.
+    (batch,) = read_frames(takes / "take0.mp4", size=(224, 224))
+    with torch.inference_mode():
+        maps = encoder.maps(torch.from_numpy(batch.images).permute(0, 3, 1, 2).float() / 255)
+        whole = encoder.temporal(maps[context_rows(torch.arange(20), 20, encoder.temporal.config)][None])[0]
+    np.testing.assert_allclose(embedded.values, whole.numpy(), atol=1e-4)
+
+
+def test_the_paper_preset_is_what_the_paper_lists():
+    config = make_config("paper")
+    model = config.model
+    assert (config.features.encoder, model.stem, model.stem_width, model.width) == ("resnet50", "convolution", 512, 256)
+    assert (model.layers, model.heads, model.feed_forward, model.output_size) == (2, 8, 1024, 128)
+    assert (model.dropout, model.position_code, model.norm_first) == (0.1, "sinusoidal", False)
+    assert (config.clips.frames, config.clips.window) == (64, 1.5)
+    training = config.training
+    assert (training.batch, training.epochs, training.learning_rate, training.weight_decay) == (2, 300, 1e-4, 1e-5)
+    assert (config.loss.pairs, config.loss.gaps, config.loss.temperature, config.loss.own_learning_rate) == (
+        "within",
+        "position",
+        0.8,
+        0.1,
+    )
+    assert config.loss.variance == 10
 
 
 def test_the_folder_of_a_run_is_not_written_over(whole_run, takes, tmp_path):

@@ -1,0 +1,233 @@
+"""A training run in memory: what a step, a validation and a checkpoint are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from lactoolkit.errors import TrainingError
+from lactoolkit.losses.registry import make_loss
+from lactoolkit.models.checkpoint_file import write_checkpoint
+from lactoolkit.models.map_backbone import MapBackbone, embed_frames
+from lactoolkit.models.temporal import TemporalEncoder
+from lactoolkit.models.trained import FeatureReduction, encoder_content, restore_modules
+from lactoolkit.training.config import RunConfig
+from lactoolkit.training.data import MAPS, LoadedVideo, content_digest, fit_reduction, hold_out
+from lactoolkit.training.distributed import Team
+from lactoolkit.training.feeder import DROPOUT, LOSS, ClipFeeder
+from lactoolkit.training.run_folder import BEST, LAST, provenance
+from lactoolkit.training.step import TrainingStep
+from lactoolkit.training.validation import Validation, validate_alignments
+
+_VALIDATION_BATCHES = 4
+_PICTURES = 16  # frames that go through the backbone at once when whole videos are embedded
+
+
+class TrainingRun:
+    """A run in memory: data, networks, optimiser, and how far it is.
+
+    Parameters
+    ----------
+    team : Team
+        The processes that train together.
+    videos : list of LoadedVideo
+        To learn from and to validate on.
+    config : RunConfig
+        Everything else.
+    content : mapping or None
+        Checkpoint to go on from.
+    """
+
+    def __init__(
+        self, team: Team, videos: list[LoadedVideo], config: RunConfig, content: Mapping[str, Any] | None
+    ) -> None:
+        options = config.training
+        self.team = team
+        self.config = config
+        self.data_digest = content_digest(videos)
+        self.training, self.held_out = hold_out(videos, config.data.held_out, options.seed)
+        names = sorted({video.class_name for video in videos})
+        self.held_out_classes = [names.index(video.class_name) for video in self.held_out]
+        self.step, self.best_step, self.best_score = 0, 0, -math.inf
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(options.seed)
+            if content is None:
+                maps, reduction, size = self._new_inputs()
+                encoder = TemporalEncoder(config.model, size)
+            else:
+                encoder, reduction, maps = restore_modules(content["encoder"], str(LAST))
+            loss = make_loss(config.loss_name, config.loss)
+        # All processes learn from the first one's projection: fits on different processors differ in the last bits.
+        reduction = team.share(reduction)
+        self.reduction: FeatureReduction | None = None if reduction is None else reduction.to(team.device)
+        self.feeder = ClipFeeder(
+            self.training,
+            [names.index(video.class_name) for video in self.training],
+            config,
+            self.reduction,
+            team,
+            seed=options.seed,
+            augment=True,
+        )
+        self.held_out_feeder = ClipFeeder(
+            self.held_out,
+            self.held_out_classes,
+            config,
+            self.reduction,
+            Team(0, 1, team.device),
+            seed=options.seed + 1,
+            augment=False,
+        )
+        sampler = self.feeder.sampler
+        if sampler.batch % team.size:
+            raise TrainingError(
+                f"training.batch: {sampler.batch} videos cannot be shared by {team.size} processes alike; "
+                "choose a multiple of their number"
+            )
+        self.steps = options.epochs * sampler.batches_per_epoch if options.epochs else options.steps
+        on_cuda = team.device.type == "cuda"
+        bfloat16 = options.precision == "bfloat16" or (options.precision == "auto" and on_cuda)
+        self.module = TrainingStep(maps, encoder, loss, torch.bfloat16 if bfloat16 else torch.float32).to(team.device)
+        unfrozen = []
+        if config.features.unfreeze and maps is not None:
+            rate = options.learning_rate * options.unfrozen_rate
+            unfrozen = [{"params": list(maps.trained.parameters()), "lr": rate, "weight_decay": options.weight_decay}]
+        self.optimiser = torch.optim.Adam(
+            [
+                {
+                    "params": list(self.module.encoder.parameters()),
+                    "lr": options.learning_rate,
+                    "weight_decay": options.weight_decay,
+                },
+                *unfrozen,
+                *self.module.loss.parameter_groups(options.learning_rate),
+            ]
+        )
+        self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
+        if content is not None:
+            state = content["training"]
+            self.module.loss.load_state_dict(state["loss"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.best_step, self.best_score = state["step"], state["best_step"], state["best_score"]
+        self.engine: nn.Module = self.module
+        if team.size > 1:
+            if on_cuda:
+                self.module = nn.SyncBatchNorm.convert_sync_batchnorm(self.module)
+            self.engine = DistributedDataParallel(self.module, device_ids=[team.device] if on_cuda else None)
+
+    def take_step(self) -> dict[str, float]:
+        """One step of the optimiser; values for the log."""
+        options = self.config.training
+        sampler = self.feeder.sampler
+        torch.manual_seed(sampler.torch_seed(self.step, DROPOUT + self.team.rank))
+        # The loss is computed by every process alike, so what it draws must be alike too.
+        generator = torch.Generator(self.team.device)
+        generator.manual_seed(sampler.torch_seed(self.step, LOSS))
+        rate = self._rate_factor()
+        for group, base in zip(self.optimiser.param_groups, self.base_rates, strict=True):
+            group["lr"] = base * rate
+        total, parts = self.engine(self.feeder.clips(self.step), generator)
+        loss = float(total.detach())
+        self._check_finite("loss", loss)
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), options.clip_norm))
+        self._check_finite("gradient", norm)
+        self.optimiser.step()
+        self.step += 1
+        values = {name: float(part.detach().float().mean()) for name, part in parts.items()}
+        values.update(self.module.loss.readings())
+        return {"loss": loss, **values, "gradient_norm": norm, "learning_rate": options.learning_rate * rate}
+
+    def _check_finite(self, what: str, value: float) -> None:
+        """Stop before numbers that are none reach the weights."""
+        if math.isfinite(value):
+            return
+        names = self.feeder.names(self.step)
+        raise TrainingError(
+            f"the {what} of step {self.step + 1} is {value} for the batch {names}; the checkpoints "
+            f"written before are intact. Try a lower training.learning_rate ({self.config.training.learning_rate:g})"
+        )
+
+    def _rate_factor(self) -> float:
+        """Linear warm-up, then a cosine down to 0 (Loshchilov and Hutter 2017, one period)."""
+        warm_up = min(self.config.training.warm_up, self.steps // 2)
+        if self.step < warm_up:
+            return (self.step + 1) / (warm_up + 1)
+        return 0.5 + 0.5 * math.cos(math.pi * (self.step - warm_up) / (self.steps - warm_up))
+
+    def _new_inputs(self) -> tuple[MapBackbone | None, FeatureReduction | None, int]:
+        """What turns stored pictures or features into the encoder's input, and the size of that."""
+        features = self.config.features
+        if features.inputs == MAPS:
+            maps = MapBackbone(features.encoder, features.weights, features.unfreeze)
+            return maps, None, maps.channels
+        reduction = fit_reduction(self.training, features.components, self.config.training.seed)
+        return None, reduction, self.training[0].views[0].shape[1] if reduction is None else reduction.size
+
+    def validate(self) -> Validation:
+        """Loss on clips of the held-out videos, the same at every validation, and how well whole videos align."""
+        self.module.eval()
+        losses = []
+        with torch.no_grad():
+            for number in range(_VALIDATION_BATCHES):
+                generator = torch.Generator(self.team.device)
+                generator.manual_seed(self.held_out_feeder.sampler.torch_seed(number, LOSS))
+                losses.append(float(self.module(self.held_out_feeder.clips(number), generator)[0]))
+            embedded = [self._embed(video).cpu().numpy() for video in self.held_out]
+        self.module.train()
+        return validate_alignments(embedded, self.held_out_classes, sum(losses) / len(losses))
+
+    def _embed(self, video: LoadedVideo) -> torch.Tensor:
+        values = torch.from_numpy(video.views[0])
+        if self.module.maps is not None:
+            return embed_frames(self.module.maps, self.module.encoder, values.split(_PICTURES))
+        values = values.to(self.team.device)
+        return self.module.encoder.embed_video(values if self.reduction is None else self.reduction(values))
+
+    def keep(self, folder: Path, validation: Validation) -> None:
+        """Write the checkpoints that are due after a validation, the best one if it is."""
+        # First the best: killed in between, the run goes on from an older last.pt and finds the same best again.
+        score = validation.score if self.config.training.select == "alignment" else -validation.loss
+        if score > self.best_score:
+            self.best_step, self.best_score = self.step, score
+            write_checkpoint(self._content(), folder / BEST)
+        self.write_last(folder)
+
+    def write_last(self, folder: Path) -> None:
+        """Write the checkpoint to go on from."""
+        state = {
+            "step": self.step,
+            "best_step": self.best_step,
+            "best_score": self.best_score,
+            "data": self.data_digest,
+            "loss": self.module.loss.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            # Batches, dropout and losses draw from generators seeded by these two numbers at every step.
+            "generators": {"seed": self.config.training.seed, "step": self.step},
+        }
+        write_checkpoint({**self._content(), "training": state}, folder / LAST)
+
+    def _content(self) -> dict[str, Any]:
+        features = self.config.features
+        return {
+            "versions": provenance(),
+            "config": self.config.tables(),
+            "step": self.step,
+            "encoder": encoder_content(
+                self.module.encoder,
+                self.reduction,
+                self.module.maps,
+                backbone=features.encoder,
+                weights=features.weights,
+                inputs=features.inputs,
+                unfreeze=features.unfreeze,
+            ),
+        }
