@@ -227,7 +227,7 @@ def test_an_unfrozen_stage_is_trained_and_kept(takes, tmp_path):
         "model__stem": "convolution",
         "model__stem_width": 8,
         "model__context_stride": 2,
-        "clips__frames": 6,
+        "clips__frames": 3,
         "training__steps": 2,
         "training__batch": 2,
         "training__validate_every": 1,
