@@ -181,7 +181,8 @@ def test_ctrl_c_leaves_no_debris(tmp_path, workers):
     command = [sys.executable, "run.py", "a.mp4", "b.mp4", str(store)]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 60
-    while not list(store.glob(".*.partial-*/frames.npy")) and time.monotonic() < deadline:
+    # Until all workers are at work: one that is still starting would print a traceback of its own.
+    while len(list(store.glob(".*.partial-*/frames.npy"))) < workers and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
     errors = process.communicate(timeout=60)[1]
