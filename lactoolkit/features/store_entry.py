@@ -23,6 +23,7 @@ from lactoolkit.features.npy_file import NpyAppender
 from lactoolkit.video.decoding import FrameBatch, VideoInfo, probe, read_frames
 from lactoolkit.video.digest import file_sha256
 from lactoolkit.video.opencv import import_cv2
+from lactoolkit.video.replacing_file import umask
 
 if TYPE_CHECKING:
     from lactoolkit.models.encoders import FrameEncoder
@@ -301,7 +302,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
     try:
         yield partial
-        partial.chmod(0o777 & ~_umask())
+        partial.chmod(0o777 & ~umask())
         if folder.exists():
             outdated = partial.with_name(partial.name + ".old")
             os.rename(folder, outdated)
@@ -311,9 +312,3 @@ def _replacing(folder: Path) -> Iterator[Path]:
             os.rename(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lactoolkit.errors import OutputError
+from lactoolkit.video.replacing_file import umask
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def _new_folder(folder: Path, kind: ReportKind, *, overwrite: bool) -> Iterator[
         unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name[:100]}-", suffix=".unfinished", dir=parent))
         try:
             yield unfinished
-            _open_permissions(unfinished)
+            unfinished.chmod(0o777 & ~umask())
             _move_into_place(unfinished, folder, kind, overwrite=overwrite)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -179,10 +180,3 @@ def _move_into_place(unfinished: Path, folder: Path, kind: ReportKind, *, overwr
         aside.rmdir()
         raise
     shutil.rmtree(aside)
-
-
-def _open_permissions(folder: Path) -> None:
-    """Give the folder the permissions of any new one; mkdtemp makes it private."""
-    mask = os.umask(0)
-    os.umask(mask)
-    folder.chmod(0o777 & ~mask)

@@ -37,7 +37,7 @@ def replacing_path(path: Path) -> Iterator[Path]:
         os.close(descriptor)
         temporary = Path(name)
         yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~umask())
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
@@ -49,7 +49,8 @@ def replacing_path(path: Path) -> Iterator[Path]:
                 temporary.unlink()
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Permissions that new files and folders of this process do not get; tempfile makes its own private."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
