@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numba import njit
 
 from lactoolkit.errors import ParameterError
+from lactoolkit.kernels.kernel_cache import compiled
 
 # What one byte of the traceback says about its cell. G is the better of M and X, the state that both M and Y continue.
 FROM_G = np.uint8(1)  # the pair continues G at the upper left neighbour
@@ -74,7 +74,7 @@ class LocalPath:
         return tuple(runs)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hard_tile(products, scale, shift, gap_open, gap_extend, top_g, top_y, left_m, left_x, left_y, trace):
     """Run the hard recursion over one tile of the table, with the similarity ``scale * products - shift``.
 
@@ -143,7 +143,7 @@ def hard_tile(products, scale, shift, gap_open, gap_extend, top_g, top_y, left_m
     return best, best_row, best_column
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def follow_trace(trace, row, column, state, pairs):
     """Follow the traceback of one tile backwards until the path starts or leaves the tile.
 
@@ -186,7 +186,7 @@ def follow_trace(trace, row, column, state, pairs):
     return count, row, column, state
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _accuracy_table(posterior, threshold, trace):
     """Fill the traceback of the chain with the largest sum: 0 match, 1 from above, 2 from the left; return the sum."""
     rows, columns = posterior.shape
@@ -206,7 +206,7 @@ def _accuracy_table(posterior, threshold, trace):
     return above[columns]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _follow_accuracy_trace(trace, pairs):
     count = 0
     row, column = trace.shape[0] - 1, trace.shape[1] - 1

@@ -5,10 +5,12 @@ times as long. This product stays in the thread that asks for it, gives the same
 two thirds of the speed of OpenBLAS on one core.
 """
 
-from numba import njit, uint64
+from numba import uint64
+
+from lactoolkit.kernels.kernel_cache import compiled
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def add_product(a, b, first, out, n, depth, columns):
     """Add ``a[:n, :depth] @ b[:depth, first:first + columns]`` to ``out[:n, :columns]``.
 

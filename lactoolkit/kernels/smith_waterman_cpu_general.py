@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from lactoolkit.kernels.cells import EMPTY, scaled_backward_cell, scaled_forward_cell, weight_of
+from lactoolkit.kernels.kernel_cache import compiled
 from lactoolkit.kernels.scaled_numbers import (
     cast_like,
     exponent_as_float,
@@ -50,14 +51,14 @@ def _weight(values, tangents, i, j, constants):
     return mantissa, exponent, _at(tangents, i, j) * constants[4]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _clear(states):
     for j in range(states.shape[0]):
         for k in range(0, states.shape[1], 3):
             _store(states, j, k, cast_like(0.0, states[0, 0]), cast_like(0.0, states[0, 0]), EMPTY)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _forward_row(similarity, opening, extension, tangents, i, m, constants, negated, above, row):
     """Fill the states of row i from those of the row above; return the row's sum of M as a scaled number."""
     total, total_tangent, total_exponent = 0.0, 0.0, EMPTY
@@ -100,7 +101,7 @@ def _forward_row(similarity, opening, extension, tangents, i, m, constants, nega
     return total, total_tangent, total_exponent
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def forward(similarity, opening, extension, tangents, n, m, constants, negated, allow_empty):
     """Forward pass over one pair.
 
@@ -150,7 +151,7 @@ def _posterior(f, f_tangent, f_exponent, b, b_tangent, b_exponent, inverse, rate
     return probability, (f_tangent * b + f * b_tangent) * scale - probability * rate
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def backward(similarity, opening, extension, tangents, n, m, constants, negated, total, kept, values, changes):
     """Backward pass over one pair.
 

@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit, uint64
 
 from lactoolkit.kernels.cells import EMPTY, backward_cell, forward_cell, weight_of
+from lactoolkit.kernels.kernel_cache import compiled
 from lactoolkit.kernels.scaled_numbers import exponent_as_float, float_as_exponent, power_of_two
 
 MAX_ROWS = 256
@@ -37,7 +38,7 @@ def _start(d, field):
     return uint64(d) * uint64(_STRIDE) + uint64(field * WIDTH)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def load_weights(products, columns, scale, shift, constants, buffer):
     """Write exp(S/t) of the tile into the buffer, for ``S = scale * products - shift``.
 
@@ -78,7 +79,7 @@ def _copy_state(states, index, buffer, d, slot):
         buffer[_start(d, field) + uint64(slot)] = states[field, index]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def forward_tile(buffer, rows, columns, opening, extension, gap_exponent, top, left):
     """Forward sums of a tile whose weights are loaded.
 
@@ -144,7 +145,7 @@ def forward_tile(buffer, rows, columns, opening, extension, gap_exponent, top, l
     return _sum_of_matches(buffer, rows, columns, highest), highest
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _sum_of_matches(buffer, rows, columns, exponent):
     sums = np.zeros(rows)
     for d in range(2, rows + columns + 1):
@@ -159,7 +160,7 @@ def _sum_of_matches(buffer, rows, columns, exponent):
     return sums.sum()
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def backward_tile(buffer, rows, columns, opening, extension, gap_exponent, inverse, exponent, below, right, corner):
     """Backward sums and posteriors of a tile whose forward sums are in the buffer.
 
@@ -254,7 +255,7 @@ def backward_tile(buffer, rows, columns, opening, extension, gap_exponent, inver
     return _sum_of(buffer, rows, columns, 6), _sum_of(buffer, rows, columns, 7), _sum_of(buffer, rows, columns, 3)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _sum_of(buffer, rows, columns, field):
     sums = np.zeros(rows)
     for d in range(2, rows + columns + 1):
@@ -267,7 +268,7 @@ def _sum_of(buffer, rows, columns, field):
     return sums.sum()
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def unload_posterior(buffer, posterior, columns):
     """Copy the posteriors of a tile out of the buffer, into an array of shape (R, at least columns)."""
     rows, width = posterior.shape

@@ -20,8 +20,8 @@ penalties serves the whole table. Exponents are stored bit by bit in floating-po
 """
 
 import numpy as np
-from numba import njit
 
+from lactoolkit.kernels.kernel_cache import compiled
 from lactoolkit.kernels.scaled_numbers import EMPTY, exponent_as_float
 
 LANES = 64
@@ -44,31 +44,31 @@ FORWARD_STATES = (MATCH, GAP_A, GAP_B, EXPONENT)
 BACKWARD_STATES = (WEIGHT, WEIGHT_EXPONENT, GAP_B, EXPONENT)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def count_stripes(n):
     """Number of stripes of a table with n rows."""
     return (n + LANES - 1) // LANES
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def count_chunks(m):
     """Number of chunks of a stripe with m columns."""
     return (m + LANES - 1 + CHUNK - 1) // CHUNK
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def count_groups(m, span):
     """Number of groups of ``span`` chunks of a stripe with m columns."""
     return (count_chunks(m) + span - 1) // span
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def chunk_steps(chunk, m):
     """First step of a chunk and the one after its last."""
     return chunk * CHUNK, min((chunk + 1) * CHUNK, m + LANES - 1)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def clear_steps(tape, step, first):
     """Empty two steps of a tape, counted from its beginning."""
     empty = exponent_as_float(EMPTY, tape[0])
@@ -78,21 +78,21 @@ def clear_steps(tape, step, first):
         tape[offset + EXPONENT : offset + EXPONENT + PITCH] = empty
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def get_steps(tape, step, first, steps):
     """Copy two steps of a tape, counted from its beginning."""
     start = first * step + EDGE - 1
     steps[: 2 * step] = tape[start : start + 2 * step]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def set_steps(tape, step, first, steps):
     """Bring back what :func:`get_steps` copied."""
     start = first * step + EDGE - 1
     tape[start : start + 2 * step] = steps[: 2 * step]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def skew(tape, step, origin, slot, table, scale, lanes, first_row, n, m, start, stop, outside):
     """Bring the cells of steps start..stop-1 onto the tape, times ``scale``; ``outside`` where there is none."""
     # Unsigned indices spare the test for negative ones, which costs more than the copy.
@@ -114,7 +114,7 @@ def skew(tape, step, origin, slot, table, scale, lanes, first_row, n, m, start, 
             place += stride
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def unskew(tape, step, origin, slot, table, sign, first_row, n, m, start, stop):
     """Bring the lanes of steps start..stop-1 back into the table, times ``sign``."""
     stride = np.uint64(step)
@@ -128,7 +128,7 @@ def unskew(tape, step, origin, slot, table, sign, first_row, n, m, start, stop):
                 place += stride
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def place_above(tape, step, origin, edge, m, start, stop):
     """Lane -1: the row above, for the sweep forward over steps start..stop-1."""
     empty = exponent_as_float(EMPTY, tape[0])
@@ -149,7 +149,7 @@ def place_above(tape, step, origin, edge, m, start, stop):
             tape[offset + EXPONENT] = empty
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def take_last(tape, step, origin, edge, m, start, stop):
     """The stripe's last row as steps start..stop-1 left it, for the stripe below."""
     for j in range(max(start - (LANES - 1), 0), min(stop - (LANES - 1), m)):
@@ -164,7 +164,7 @@ def take_last(tape, step, origin, edge, m, start, stop):
             edge[j, 6] = tape[offset + GAP_B_TANGENT]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def place_below(tape, step, origin, edge, m, start, stop):
     """Lane LANES: the row below, for the sweep back over steps stop-1..start."""
     empty = exponent_as_float(EMPTY, tape[0])
@@ -184,7 +184,7 @@ def place_below(tape, step, origin, edge, m, start, stop):
             tape[offset + EXPONENT] = empty
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def take_first(tape, step, origin, edge, m, start, stop):
     """The stripe's first row as the sweep back over steps stop-1..start left it, for the stripe above."""
     for j in range(start, min(stop, m)):
@@ -198,7 +198,7 @@ def take_first(tape, step, origin, edge, m, start, stop):
             edge[j, 5] = tape[offset + GAP_B_TANGENT]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def clear_edge(edge):
     """A row outside the table, as seen by either sweep (the way back ignores exponents of zeros up to 0)."""
     empty = exponent_as_float(EMPTY, edge[0, 0])

@@ -10,10 +10,10 @@ direction of the derivative, three arrays for the whole batch.
 """
 
 import numpy as np
-from numba import njit
 
 from lactoolkit.kernels import stripe_layout as layout
 from lactoolkit.kernels.cells import EMPTY, shared_exponent_limit
+from lactoolkit.kernels.kernel_cache import compiled
 from lactoolkit.kernels.scaled_numbers import float_as_exponent, power_of_two, scaled_sum, weight_of
 from lactoolkit.kernels.stripe_layout import CHUNK, EDGE, GAP_STEP, GROUP, LANES, PITCH, STEP, TANGENT_STEP
 from lactoolkit.kernels.stripe_sweeps import SUM_EXPONENT, sum_matches, sweep_backward, sweep_forward
@@ -27,7 +27,7 @@ from lactoolkit.kernels.stripe_tangent_sweeps import (
 MAX_GAP_OCTAVES = 1e6
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def shared_gap_exponent(opening, extension, n, m, negated):
     """Whether one exponent a cell suffices for these penalties, and the exponent that their weights share."""
     low, high = np.inf, -np.inf
@@ -42,14 +42,14 @@ def shared_gap_exponent(opening, extension, n, m, negated):
     return suffices, np.int32(np.floor(-low * per_octave)) if suffices else np.int32(0)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def tape_size(m, span, tangents):
     """Length of the tape of ``span`` chunks of a stripe with m columns."""
     step = STEP if tangents is None else TANGENT_STEP
     return (min(span * CHUNK, m + LANES - 1) + 4) * step + 2 * EDGE
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def new_gaps(table, arithmetic, tangents, span):
     """Tape of the gap weights: not filled for penalties per cell, complete for one pair of penalties."""
     _, opening, extension, _, m, b = table
@@ -66,13 +66,13 @@ def new_gaps(table, arithmetic, tangents, span):
     return gaps
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def new_checkpoints(stripes, groups, tangents, like):
     """The two steps before each group of each stripe."""
     return np.empty((stripes, groups, 2 * (STEP if tangents is None else TANGENT_STEP)), like.dtype)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _weigh_gaps(gaps, negated, gap_exponent, gap_step, start, stop):
     c0, c1, c2, c3, c4 = negated[0], negated[1], negated[2], negated[3], negated[4]
     for d in range(start, stop):
@@ -82,7 +82,7 @@ def _weigh_gaps(gaps, negated, gap_exponent, gap_step, start, stop):
             cells[EDGE + l] = mantissa * power_of_two(exponent - gap_exponent, mantissa)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def forward_group(table, arithmetic, tangents, stripe, group, span, tape, gaps, edges, checkpoints, totals, again):
     """Forward pass over a group of ``span`` chunks of a stripe, after the group before it on the same tape.
 
@@ -147,7 +147,7 @@ def forward_group(table, arithmetic, tangents, stripe, group, span, tape, gaps, 
         totals[stripe, chunk, 2] = tangent
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def grand_total(totals, allow_empty):
     """Sum over all alignments as value, tangent, exponent, added up in a fixed order."""
     value, tangent, exponent = 0.0, 0.0, EMPTY
@@ -161,7 +161,7 @@ def grand_total(totals, allow_empty):
     return value, tangent, exponent
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def backward_group(
     table, arithmetic, tangents, stripe, group, span, tape, gaps, edges, carry, total, results, gap_sums
 ):
@@ -217,7 +217,7 @@ def backward_group(
     layout.get_steps(tape, step, 2, carry)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def add_gap_sums(gap_sums, results):
     """The derivatives of single penalties, added up in a fixed order."""
     for k in range(2):
@@ -228,7 +228,7 @@ def add_gap_sums(gap_sums, results):
         results[1 + k][0, 0] = share
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def new_edges(n, m, tangents, dtype_like):
     """Rows between stripes; the one before the first is outside the table."""
     edges = np.empty((layout.count_stripes(n) + 1, m, 4 if tangents is None else 7), dtype_like.dtype)
@@ -236,7 +236,7 @@ def new_edges(n, m, tangents, dtype_like):
     return edges
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def score_pair(table, arithmetic, tangents, allow_empty):
     """Sum over all alignments of one pair."""
     similarity, _, _, n, m, _ = table
@@ -255,7 +255,7 @@ def score_pair(table, arithmetic, tangents, allow_empty):
     return grand_total(totals, allow_empty)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def differentiate_pair(table, arithmetic, tangents, allow_empty, kept_bytes, results):
     """Sum over all alignments of one pair, and its derivatives into ``results``.
 
@@ -294,7 +294,7 @@ def differentiate_pair(table, arithmetic, tangents, allow_empty, kept_bytes, res
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def scores_of(totals, temperature, scores):
     """Scores from the totals of all pairs: temperature times the logarithm; -inf where there is no alignment."""
     for b in range(len(scores)):
@@ -304,14 +304,14 @@ def scores_of(totals, temperature, scores):
             scores[b] = temperature * (np.log(totals[b, 0]) + totals[b, 2] * np.log(2.0))
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def score_tangents_of(totals, temperature, tangents):
     """Derivatives of the scores from the totals of all pairs; 0 where there is no alignment."""
     for b in range(len(tangents)):
         tangents[b] = temperature * totals[b, 1] / totals[b, 0] if totals[b, 0] != 0.0 else 0.0
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def pair_of(batch, b):
     """``table`` of pair b of a batch, whether the stripe passes are right for it, and its gap exponent."""
     similarity, opening, extension, lengths, _, negated = batch
@@ -320,7 +320,7 @@ def pair_of(batch, b):
     return (similarity[b], opening[b], extension[b], n, m, b), suffices, gap_exponent
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def score_pairs(batch, tangents, allow_empty, first, last, totals):
     """Sums over all alignments of pairs first..last-1 into ``totals`` (B, 4): value, tangent, exponent, whether done.
 
@@ -335,7 +335,7 @@ def score_pairs(batch, tangents, allow_empty, first, last, totals):
         totals[b, 3] = suffices
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def differentiate_pairs(batch, tangents, allow_empty, kept_bytes, first, last, totals, results):
     """:func:`score_pairs` with the derivatives, or the derivatives along the tangents, into three arrays."""
     for b in range(first, last):

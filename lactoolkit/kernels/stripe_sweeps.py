@@ -4,9 +4,8 @@ Each inner loop runs over the ``LANES`` cells of a step. All its array accesses 
 offsets, which lets LLVM prove that they do not overlap and emit vector instructions.
 """
 
-from numba import njit
-
 from lactoolkit.kernels.cells import backward_cell, forward_cell
+from lactoolkit.kernels.kernel_cache import compiled
 from lactoolkit.kernels.scaled_numbers import (
     exponent_as_float,
     float_as_exponent,
@@ -35,7 +34,7 @@ BACK_LAST, BACK_0, BACK_1, BACK_2 = (EDGE + k * STEP for k in range(4))
 SUM_EXPONENT = PITCH
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def sweep_forward(tape, gaps, gap_step, gap_exponent, constants, start, stop):
     """Fill the states of steps start..stop-1 from the similarities on the tape, and replace these by their weights."""
     c0, c1, c2, c3, c4 = constants[0], constants[1], constants[2], constants[3], constants[4]
@@ -69,7 +68,7 @@ def sweep_forward(tape, gaps, gap_step, gap_exponent, constants, start, stop):
             cells[FORWARD_0 + EXPONENT + l] = exponent_as_float(exponent, weight)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def sum_matches(tape, sums, start, stop):
     """Sums of M over steps start..stop-1, one scaled number for each lane."""
     for l in range(LANES):
@@ -86,7 +85,7 @@ def sum_matches(tape, sums, start, stop):
             sums[SUM_EXPONENT + l] = exponent_as_float(top, match)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def sweep_backward(tape, gaps, gap_step, gap_exponent, opened, opened_step, total, total_exponent, start, stop):
     """Turn the states of steps stop-1..start into posteriors.
 

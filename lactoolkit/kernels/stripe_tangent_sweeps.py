@@ -1,8 +1,7 @@
 """The sweeps of :mod:`.stripe_sweeps` in dual numbers: derivatives of scores and posteriors along a direction."""
 
-from numba import njit
-
 from lactoolkit.kernels.cells import backward_cell_tangent, forward_cell_tangent
+from lactoolkit.kernels.kernel_cache import compiled
 from lactoolkit.kernels.scaled_numbers import (
     exponent_as_float,
     float_as_exponent,
@@ -36,7 +35,7 @@ BACK_LAST, BACK_0, BACK_1, BACK_2 = (EDGE + k * TANGENT_STEP for k in range(4))
 SUM_EXPONENT, SUM_TANGENT = PITCH, 2 * PITCH
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def sweep_forward_tangent(tape, gaps, gap_step, gap_exponent, constants, start, stop):
     """:func:`.stripe_sweeps.sweep_forward` with tangents."""
     c0, c1, c2, c3, c4 = constants[0], constants[1], constants[2], constants[3], constants[4]
@@ -81,7 +80,7 @@ def sweep_forward_tangent(tape, gaps, gap_step, gap_exponent, constants, start, 
             cells[FORWARD_0 + GAP_B_TANGENT + l] = gap_b_tangent
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def sum_matches_tangent(tape, sums, start, stop):
     """:func:`.stripe_sweeps.sum_matches` with tangents."""
     for l in range(LANES):
@@ -101,7 +100,7 @@ def sum_matches_tangent(tape, sums, start, stop):
             sums[SUM_EXPONENT + l] = exponent_as_float(top, match)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def sweep_backward_tangent(
     tape, gaps, gap_step, gap_exponent, opened, opened_step, total, total_exponent, rate, start, stop
 ):
