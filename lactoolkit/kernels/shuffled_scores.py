@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from lactoolkit.kernels.kernel_cache import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _best_score(table, order, gap_open, gap_extend, g, y):
     """Best hard score of ``table[:, order]``; g and y are scratch rows of one column more than the order."""
     best = np.float32(-np.inf)
@@ -40,7 +42,7 @@ def _best_score(table, order, gap_open, gap_extend, g, y):
     return best
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@compiled(parallel=True)
 def _all_scores(table, orders, gap_open, gap_extend, out):
     for k in prange(orders.shape[0]):
         g = np.empty(orders.shape[1] + 1, np.float32)

@@ -7,9 +7,9 @@ thread, pairs shared out among threads.
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lactoolkit.kernels.kernel_cache import compiled
 from lactoolkit.kernels.worker_pool import default_threads, run_in_order
 
 # Below this many cells a batch is not worth waking another thread for.
@@ -56,7 +56,7 @@ def soft_dtw(
     return values, gradients
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _pairs(cost, lengths, sharpness, first, last, values, gradients, wanted):
     rows, columns = cost.shape[1], cost.shape[2]
     # In units of gamma, with a border on every side; each border cell costs so much that no path enters it.
