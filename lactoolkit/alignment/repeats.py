@@ -28,7 +28,7 @@ _MOST_FRAMES = 5000  # a table of 25 million cells
 _MAX_RATE = 30.0
 _SHORTEST_PERIOD = 0.3  # seconds
 _AWAY = -0.25  # similarity below which a frame looks different; unrelated frames have -0.75 on average
-# Thresholds were set on eight squat clips, all of which are counted right; no other set has tested them.
+# Thresholds were set on eight squat clips, all of which are counted right; the counts of no other sets were checked.
 # Mean similarity over one period below which nothing repeats. Sets of squats reach 2.2 to 7; videos of a single squat,
 # pitch, serve, sentence or robot task stay below 0.2.
 _LEAST_PERIOD_SCORE = 0.5
