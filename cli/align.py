@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .notices import compilation_notice
-from .options import (
-    TIME,
-    device_option,
-    encoder_option,
-    frame_rate_option,
-    quiet_option,
-    video_path,
-    wants_progress,
-    weights_option,
-)
+from .options import TIME, embedding_options, report_options, video_path, wants_progress
 from .tables import format_table
 
 if TYPE_CHECKING:
@@ -30,10 +21,8 @@ _NOT_ALIGNED = 3  # exit status of --fail-on-none
 @click.command()
 @click.argument("a", type=video_path())
 @click.argument("b", type=video_path())
-@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="New folder for the results.")
-@encoder_option
-@weights_option
-@frame_rate_option
+@report_options("lac align")
+@embedding_options
 @click.option("--start-a", type=TIME, help="Leave out what comes before this time in A (62.5 or 1:02.5).")
 @click.option("--end-a", type=TIME, help="Leave out what comes from this time on in A.")
 @click.option("--start-b", type=TIME, help="Leave out what comes before this time in B.")
@@ -47,29 +36,20 @@ _NOT_ALIGNED = 3  # exit status of --fail-on-none
     help="Look for the K best stretches: repetitions, and parts in another order.",
 )
 @click.option("--fail-on-none", is_flag=True, help="Exit with status 3 unless the verdict is `aligned`.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, matched pairs included.")
-@quiet_option
-@click.option("--overwrite", is_flag=True, help="Replace results that lac align wrote to FOLDER before.")
-@click.option("--no-cache", is_flag=True, help="Neither use nor keep features of these videos.")
-@device_option
 def align(
     a: Path,
     b: Path,
     out: Path | None,
-    encoder: str,
-    weights: Path | None,
-    frame_rate: float | None,
+    as_json: bool,
+    quiet: bool,
+    overwrite: bool,
     start_a: float | None,
     end_a: float | None,
     start_b: float | None,
     end_b: float | None,
     hits: int,
     fail_on_none: bool,
-    as_json: bool,
-    quiet: bool,
-    overwrite: bool,
-    no_cache: bool,
-    device: str,
+    **embedding: Any,
 ) -> None:
     """Find the stretch of video A that matches a stretch of video B, frame by frame.
 
@@ -95,17 +75,13 @@ def align(
         alignment = align_videos(
             a,
             b,
-            encoder=encoder,
-            weights=weights,
-            frame_rate=frame_rate,
             start_a=start_a,
             end_a=end_a,
             start_b=start_b,
             end_b=end_b,
-            cache=not no_cache,
-            device=device,
             progress=progress,
             hits=hits,
+            **embedding,
         )
     if out is not None:
         from lactoolkit.report.bundle import write_report

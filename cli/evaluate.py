@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .evaluation_tables import describe_evaluation
-from .options import device_option, frame_rate_option, quiet_option, wants_progress, weights_option
+from .options import network_options, report_options, wants_progress
 
 
 @click.command()
 @click.argument("encoder")
 @click.argument("manifest", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="New folder for the results.")
+@report_options("lac evaluate")
 @click.option(
     "--beside", multiple=True, metavar="ENCODER", help="Measure another encoder too; may be given several times."
 )
@@ -31,28 +32,19 @@ from .options import device_option, frame_rate_option, quiet_option, wants_progr
 @click.option(
     "--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of that draw and the intervals."
 )
-@weights_option
-@frame_rate_option
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@quiet_option
-@click.option("--overwrite", is_flag=True, help="Replace results that lac evaluate wrote to FOLDER before.")
-@click.option("--no-cache", is_flag=True, help="Neither use nor keep features of these videos.")
-@device_option
+@network_options
 def evaluate(
     encoder: str,
     manifest: Path,
     out: Path | None,
+    as_json: bool,
+    quiet: bool,
+    overwrite: bool,
     beside: tuple[str, ...],
     split: str,
     pairs: int,
     seed: int,
-    weights: Path | None,
-    frame_rate: float | None,
-    as_json: bool,
-    quiet: bool,
-    overwrite: bool,
-    no_cache: bool,
-    device: str,
+    **network: Any,
 ) -> None:
     """Measure an encoder on labelled videos, beside baselines that know nothing about their content.
 
@@ -77,14 +69,11 @@ def evaluate(
         encoder,
         manifest,
         beside=beside,
-        weights=weights,
-        device=device,
-        frame_rate=frame_rate,
         split=split,
         pairs=pairs,
         seed=seed,
-        cache=not no_cache,
         progress=wants_progress(quiet),
+        **network,
     )
     if out is not None:
         from lactoolkit.report.evaluation_files import write_evaluation

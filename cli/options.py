@@ -83,6 +83,42 @@ def quiet_option(command: Command) -> Command:
     return click.option("-q", "--quiet", is_flag=True, help="No progress bars and no hints.")(command)
 
 
+def network_options(command: Command) -> Command:
+    """Add ``--weights``, ``--fps``, ``--device`` and ``--no-cache``: the library's weights, frame_rate, device, cache."""
+    no_cache = click.option(
+        "--no-cache",
+        "cache",
+        is_flag=True,
+        callback=lambda _, __, value: not value,
+        help="Neither use nor keep features of the videos in the cache.",
+    )
+    return weights_option(frame_rate_option(device_option(no_cache(command))))
+
+
+def embedding_options(command: Command) -> Command:
+    """Add all options that say how videos are embedded, named as the library's arguments: pass them on as they are."""
+    return encoder_option(network_options(command))
+
+
+def overwrite_option(what: str) -> Callable[[Command], Command]:
+    """Add ``--overwrite``; ``what`` says what it replaces."""
+    return click.option("--overwrite", is_flag=True, help=f"Replace {what}.")
+
+
+def report_options(command_name: str) -> Callable[[Command], Command]:
+    """Add ``--out FOLDER``, ``--json`` (as_json), ``--quiet`` and ``--overwrite`` to a command of that name."""
+
+    def add(command: Command) -> Command:
+        out = click.option(
+            "-o", "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="New folder for the results."
+        )
+        as_json = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+        overwrite = overwrite_option(f"results that {command_name} wrote to FOLDER before")
+        return out(as_json(quiet_option(overwrite(command))))
+
+    return add
+
+
 def wants_progress(quiet: bool) -> bool:
     """Whether progress bars are to be shown: only to somebody who watches."""
     return not quiet and sys.stderr.isatty()

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import (
-    TIME,
-    device_option,
-    encoder_option,
-    frame_rate_option,
-    quiet_option,
-    video_path,
-    wants_progress,
-    weights_option,
-)
+from .options import TIME, embedding_options, report_options, video_path, wants_progress
 from .tables import format_table
 
 if TYPE_CHECKING:
@@ -25,30 +16,19 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("video", type=video_path())
-@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="New folder for the results.")
-@encoder_option
-@weights_option
-@frame_rate_option
+@report_options("lac repeats")
+@embedding_options
 @click.option("--start", type=TIME, help="Leave out what comes before this time (62.5 or 1:02.5).")
 @click.option("--end", type=TIME, help="Leave out what comes from this time on.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@quiet_option
-@click.option("--overwrite", is_flag=True, help="Replace results that lac repeats wrote to FOLDER before.")
-@click.option("--no-cache", is_flag=True, help="Neither use nor keep features of this video.")
-@device_option
 def repeats(
     video: Path,
     out: Path | None,
-    encoder: str,
-    weights: Path | None,
-    frame_rate: float | None,
-    start: float | None,
-    end: float | None,
     as_json: bool,
     quiet: bool,
     overwrite: bool,
-    no_cache: bool,
-    device: str,
+    start: float | None,
+    end: float | None,
+    **embedding: Any,
 ) -> None:
     """Count the repetitions of a process in VIDEO and say when each begins and ends.
 
@@ -68,14 +48,10 @@ def repeats(
 
     result = find_repetitions(
         video,
-        encoder=encoder,
-        weights=weights,
-        frame_rate=frame_rate,
         start=start,
         end=end,
-        cache=not no_cache,
-        device=device,
         progress=wants_progress(quiet),
+        **embedding,
     )
     if out is not None:
         from lactoolkit.report.repetitions import write_repetitions

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import (
-    TIME,
-    device_option,
-    encoder_option,
-    frame_rate_option,
-    quiet_option,
-    video_path,
-    wants_progress,
-    weights_option,
-)
+from .options import TIME, embedding_options, overwrite_option, quiet_option, video_path, wants_progress
 from .tables import format_table
 
 if TYPE_CHECKING:
@@ -48,14 +39,10 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the query and the found frames."
 )
-@encoder_option
-@weights_option
-@frame_rate_option
+@embedding_options
 @click.option("--json", "as_json", is_flag=True, help="Print the found frames as JSON.")
 @quiet_option
-@click.option("--overwrite", is_flag=True, help="Replace FILE.png.")
-@click.option("--no-cache", is_flag=True, help="Neither use nor keep features of these videos in the cache.")
-@device_option
+@overwrite_option("FILE.png")
 def retrieve(
     query: Path,
     videos: tuple[Path, ...],
@@ -65,14 +52,10 @@ def retrieve(
     apart: float,
     index: Path | None,
     out: Path | None,
-    encoder: str,
-    weights: Path | None,
-    frame_rate: float | None,
     as_json: bool,
     quiet: bool,
     overwrite: bool,
-    no_cache: bool,
-    device: str,
+    **embedding: Any,
 ) -> None:
     """Find the frames of other videos that show the same moment as one frame of QUERY.
 
@@ -104,12 +87,8 @@ def retrieve(
         count=count,
         apart=apart,
         index=index,
-        encoder=encoder,
-        weights=weights,
-        device=device,
-        frame_rate=frame_rate,
-        cache=not no_cache,
         progress=wants_progress(quiet),
+        **embedding,
     )
     if out is not None:
         from lactoolkit.report.contact_sheet import SheetFrame, write_contact_sheet
