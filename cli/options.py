@@ -84,7 +84,7 @@ def quiet_option(command: Command) -> Command:
 
 
 def network_options(command: Command) -> Command:
-    """Add ``--weights``, ``--fps``, ``--device`` and ``--no-cache``: the library's weights, frame_rate, device, cache."""
+    """Add ``--weights``, ``--fps``, ``--device``, ``--no-cache``, as weights, frame_rate, device and cache."""
     no_cache = click.option(
         "--no-cache",
         "cache",
