@@ -180,7 +180,7 @@ def main() -> None:
             ("store", 1),
             ("store", 10),
             ("features", 1),
-            ("features", 4),
+            ("features", 60),
         ):
             long = Path(folder) / f"{minutes}.mp4"
             if not long.exists():
