@@ -137,6 +137,16 @@ def alignment_posterior(
     BackendError
         The backend asked for cannot run here, or second derivatives of the posterior are asked for.
 
+    Notes
+    -----
+    A derivative of the posterior is a covariance: the posterior of a pair times how much a sum of tangents (the
+    upstream gradients of the posteriors along an alignment, over ``temperature``) is larger for alignments through this
+    pair than for all. The kernels take the difference of the two sums, each rounded at every step; what all alignments
+    have in common cancels, its rounding does not. For a posterior P and the expected sum A of the *absolute* tangents,
+    the error of the derivative stays below ``(16 + sqrt(N + M)) u A P``, with u = 6e-8 in float32. In tables of
+    thousands of rows whose tangents are of one sign this can be a thousandth of the largest derivative; float64, or
+    ``backend="torch"``, which computes in float64, has no such limit.
+
     References
     ----------
     Mensch & Blondel 2018, Differentiable dynamic programming for structured prediction and attention.
