@@ -16,7 +16,7 @@ from lactoolkit.alignment.confidence import tolerance_frames
 from lactoolkit.alignment.evidence import PairEvidence
 from lactoolkit.alignment.hits import make_hit
 from lactoolkit.alignment.result import AlignedVideo, Alignment
-from lactoolkit.alignment.settings import AlignmentSettings
+from lactoolkit.alignment.settings import AlignmentSettings, default_settings
 from lactoolkit.alignment.tables import similarity_table
 from lactoolkit.errors import ParameterError
 from lactoolkit.features.video_embeddings import VideoEmbeddings, embed_video
@@ -74,7 +74,7 @@ def align_videos(
         How many stretches to look for. Two of them may share frames of one video (a repetition) or come in another
         order, but no two share frames of both.
     settings : AlignmentSettings, optional
-        Margin, gap penalties and temperature.
+        Margin, gap penalties and temperature; by default those that suit the encoder.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def align_embeddings(
     a, b : VideoEmbeddings
         The videos, from :func:`lactoolkit.embed_video`.
     settings : AlignmentSettings, optional
-        Margin, gap penalties and temperature.
+        Margin, gap penalties and temperature; by default those that suit the encoder.
     hits : int
         How many stretches to look for, best first.
 
@@ -152,7 +152,7 @@ def align_embeddings(
     >>> align_embeddings(a, b).verdict
     'aligned'
     """
-    settings = settings or AlignmentSettings()
+    settings = settings or default_settings(a.encoder)
     table = similarity_table(a.values, b.values, settings)
     rate = 1 / float(np.median(np.diff(a.times)))
     paths = table.best_paths(hits)

@@ -140,8 +140,10 @@ def find_repetitions(
     ----------
     video : path
         The video.
-    encoder, weights, cache, device, progress, settings
+    encoder, weights, cache, device, progress
         As for :func:`lactoolkit.align_videos`.
+    settings : AlignmentSettings, optional
+        Margin, gap penalties and temperature; the same defaults for every encoder.
     frame_rate : float, optional
         Frames per second to analyse; by default the native rate, at most 30, and less where the video has more than
         5000 frames.

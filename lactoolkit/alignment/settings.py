@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lactoolkit.errors import ParameterError
+from lactoolkit.models.registry import is_trained_identity
+
+BACKGROUNDS = ("lines", "table")
+
 
 @dataclass(frozen=True)
 class AlignmentSettings:
     """What turns a similarity into an alignment; similarities and penalties are in background standard deviations.
 
     The defaults are those that located the common stretch and its phases best on the training videos of four simulated
-    robot tasks.
+    robot tasks: for features of frame encoders here, for trained embeddings in :func:`default_settings`.
 
     Parameters
     ----------
@@ -20,9 +25,39 @@ class AlignmentSettings:
         Cost of the first and of each further frame without a partner.
     temperature : float
         Of the posterior behind the confidence.
+    background : {"lines", "table"}
+        What a pair of frames is compared with: the other pairs of both of its frames, so that no frame is like all
+        others; or all pairs of both videos, so that a frame may be like none.
     """
 
     margin: float = 0.75
     gap_open: float = 0.2
     gap_extend: float = 0.2
     temperature: float = 1.0
+    background: str = "lines"
+
+    def __post_init__(self) -> None:
+        if self.background not in BACKGROUNDS:
+            raise ParameterError(f"background is {self.background!r}; choose one of {', '.join(BACKGROUNDS)}")
+
+
+_TRAINED = AlignmentSettings(margin=1.25, background="table")
+
+
+def default_settings(encoder: str) -> AlignmentSettings:
+    """Settings that suit an encoder.
+
+    Untrained features resemble each other for reasons other than the process, each frame in its own way, so every frame
+    is judged by its own background. A trained encoder has learnt not to see these, and a frame outside the process is
+    like none of it.
+
+    Parameters
+    ----------
+    encoder : str
+        Identity of what computed the embeddings.
+
+    Returns
+    -------
+    AlignmentSettings
+    """
+    return _TRAINED if is_trained_identity(encoder) else AlignmentSettings()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 _RIDGE = 0.05  # of the total variance, whatever the number of frames
@@ -10,12 +12,12 @@ _TINY = 1e-9
 _SMALLEST_SPREAD = 1e-6
 
 
-def calibrated_similarity(u: np.ndarray, v: np.ndarray, margin: float) -> np.ndarray:
+def calibrated_similarity(u: np.ndarray, v: np.ndarray, margin: float, background: str = "lines") -> np.ndarray:
     """Similarity of every frame of A with every frame of B, in standard deviations above the pair's own background.
 
     The embeddings are whitened with a ridge over the frames of both videos, so that no single way of changing (a hand
-    that waves all the time, flickering light) dominates. Cosines are then expressed as z-scores within their row and
-    within their column, the two averaged, less a margin: a random pair of frames scores below zero.
+    that waves all the time, flickering light) dominates. Cosines are then expressed as z-scores, less a margin: a
+    random pair of frames scores below zero.
 
     Parameters
     ----------
@@ -23,6 +25,9 @@ def calibrated_similarity(u: np.ndarray, v: np.ndarray, margin: float) -> np.nda
         Unit frame embeddings.
     margin : float
         Standard deviations by which a pair must exceed the background to count as a match.
+    background : {"lines", "table"}
+        Whether z-scores are taken within the row and within the column of a pair, the two averaged, or over the whole
+        table.
 
     Returns
     -------
@@ -30,24 +35,26 @@ def calibrated_similarity(u: np.ndarray, v: np.ndarray, margin: float) -> np.nda
     """
     white_u, white_v = _whiten(u, v)
     cosine = white_u @ white_v.T
+    if background == "table":
+        return (_z_scores(cosine, axis=None) - margin).astype(np.float32)
     by_row = _z_scores(cosine, axis=1)
     by_column = _z_scores(cosine, axis=0)
     return ((by_row + by_column) / 2 - margin).astype(np.float32)
 
 
 def calibrated_embeddings(
-    u: np.ndarray, v: np.ndarray, margin: float, dimensions: int | None = None
+    u: np.ndarray, v: np.ndarray, margin: float, background: str = "lines", dimensions: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two embeddings whose inner products are the calibrated similarity, for tables that are never stored.
 
     The mean and the spread of a row of cosines follow from the mean and the covariance of the other video's embeddings,
-    so nothing of the size of the table is computed.
+    those of the table from both, so nothing of the size of the table is computed.
 
     Parameters
     ----------
     u, v : ndarray, shape (N, D) and (M, D), float32
         Unit frame embeddings.
-    margin : float
+    margin, background
         As for :func:`calibrated_similarity`.
     dimensions : int, optional
         Keep no more than so many dimensions of the whitened embeddings, those of the largest variance.
@@ -55,24 +62,38 @@ def calibrated_embeddings(
     Returns
     -------
     x, y : ndarray, shape (N, K) and (M, K), float32
-        ``x @ y.T`` is ``calibrated_similarity(u, v, margin)`` up to rounding, if no dimension was left out. K is
-        2 min(D, dimensions) + 2 at most.
+        ``x @ y.T`` is ``calibrated_similarity(u, v, margin, background)`` up to rounding, if no dimension was left out.
+        K is 2 min(D, dimensions) + 2 at most.
     """
     white_u, white_v = _whiten(u, v, dimensions)
+    moments = [(side.mean(axis=0, dtype=np.float64), _second_moment(side)) for side in (white_u, white_v)]
+    ones = np.ones((len(white_u), 1)), np.ones((len(white_v), 1))
+    if background == "table":
+        (mean_u, second_u), (mean_v, second_v) = moments
+        mean = float(mean_u @ mean_v)
+        spread = _spread(float((second_u * second_v).sum()) - mean**2)
+        x = np.concatenate([white_u / spread, ones[0]], axis=1, dtype=np.float32)
+        y = np.concatenate([white_v, ones[1] * -(mean / spread + margin)], axis=1, dtype=np.float32)
+        return x, y
     parts = []
-    for rows, others in ((white_u, white_v), (white_v, white_u)):
-        mean = others.mean(axis=0, dtype=np.float64)
-        second = others.T.astype(np.float64) @ others / len(others)
-        means = rows @ mean
-        variance = np.einsum("nd,nd->n", rows @ second, rows) - means**2
-        spread = np.maximum(np.sqrt(np.maximum(variance, 0)), _SMALLEST_SPREAD)
-        parts.append((rows, 1 / (2 * spread)[:, None], (means / (2 * spread))[:, None]))
+    for rows, (mean_other, second) in ((white_u, moments[1]), (white_v, moments[0])):
+        means = rows @ mean_other
+        spreads = _spread(np.einsum("nd,nd->n", rows @ second, rows) - means**2)
+        parts.append((rows, 1 / (2 * spreads)[:, None], (means / (2 * spreads))[:, None]))
     (rows, scale_u, shift_u), (columns, scale_v, shift_v) = parts
-    ones = np.ones((len(rows), 1)), np.ones((len(columns), 1))
     # (a_i + b_j) (u_i . v_j) - p_i - q_j - margin, as one inner product.
     x = np.concatenate([scale_u * rows, rows, shift_u, ones[0]], axis=1, dtype=np.float32)
     y = np.concatenate([columns, scale_v * columns, -ones[1], -(shift_v + margin)], axis=1, dtype=np.float32)
     return x, y
+
+
+def _second_moment(rows: np.ndarray) -> np.ndarray:
+    return rows.T.astype(np.float64) @ rows / len(rows)
+
+
+def _spread(variance: Any) -> Any:
+    """Standard deviation, of a number or of each of an array, that can be divided by."""
+    return np.maximum(np.sqrt(np.maximum(variance, 0)), _SMALLEST_SPREAD)
 
 
 def _whiten(u: np.ndarray, v: np.ndarray, dimensions: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -96,6 +117,6 @@ def _whiten(u: np.ndarray, v: np.ndarray, dimensions: int | None = None) -> tupl
     return white[: len(u)], white[len(u) :]
 
 
-def _z_scores(values: np.ndarray, axis: int) -> np.ndarray:
+def _z_scores(values: np.ndarray, axis: int | None) -> np.ndarray:
     spread = values.std(axis=axis, keepdims=True)
     return (values - values.mean(axis=axis, keepdims=True)) / np.maximum(spread, _SMALLEST_SPREAD)

@@ -64,7 +64,7 @@ class StoredTable:
     """All similarities in memory."""
 
     def __init__(self, u: np.ndarray, v: np.ndarray, settings: AlignmentSettings) -> None:
-        self._values = calibrated_similarity(u, v, settings.margin)
+        self._values = calibrated_similarity(u, v, settings.margin, settings.background)
         self._settings = settings
         self.shape = (len(u), len(v))
 
@@ -101,7 +101,7 @@ class TiledTable:
     """
 
     def __init__(self, u: np.ndarray, v: np.ndarray, settings: AlignmentSettings) -> None:
-        self._x, self._y = calibrated_embeddings(u, v, settings.margin, _DIMENSIONS)
+        self._x, self._y = calibrated_embeddings(u, v, settings.margin, settings.background, _DIMENSIONS)
         self._settings = settings
         self.shape = (len(u), len(v))
 

@@ -73,7 +73,7 @@ def evaluate(
     progress : bool
         Show progress bars on stderr.
     settings : AlignmentSettings, optional
-        Margin, gap penalties and temperature of the alignments.
+        Margin, gap penalties and temperature of the alignments; by default those that suit each encoder.
 
     Returns
     -------

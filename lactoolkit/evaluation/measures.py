@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lactoolkit.alignment.confidence import calibrated_confidence, tolerance_frames
-from lactoolkit.alignment.settings import AlignmentSettings
+from lactoolkit.alignment.settings import AlignmentSettings, default_settings
 from lactoolkit.alignment.tables import similarity_table
 from lactoolkit.evaluation.alignment_metrics import (
     BINS,
@@ -197,9 +197,9 @@ def align_by_embeddings(settings: AlignmentSettings | None = None) -> Aligner:
 
     Without the comparison with chance, which takes most of its time and changes neither path nor confidence.
     """
-    chosen = settings or AlignmentSettings()
 
     def align(a: LabelledVideo, b: LabelledVideo) -> tuple[Path, np.ndarray | None]:
+        chosen = settings or default_settings(a.embeddings.encoder)
         table = similarity_table(a.values, b.values, chosen)
         paths = table.best_paths(1)
         if not paths:

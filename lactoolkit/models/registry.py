@@ -216,6 +216,17 @@ def trained_identity(digest: str) -> str:
     return f"{TRAINED_ARCHITECTURE} checkpoint={digest}"
 
 
+def is_trained_identity(identity: str) -> bool:
+    """Whether an identity is a trained encoder's.
+
+    Examples
+    --------
+    >>> is_trained_identity(trained_identity("0" * 64)), is_trained_identity(encoder_identity("lite0"))
+    (True, False)
+    """
+    return identity.startswith(TRAINED_ARCHITECTURE.partition("/")[0] + "/")
+
+
 def available_encoders() -> tuple[EncoderInfo, ...]:
     """List the encoders and whether they can be loaded here without fetching anything.
 

@@ -1,18 +1,21 @@
 """Similarities computed tile by tile against the same table in memory."""
 
 import numpy as np
+import pytest
 from synthetic_embeddings import embeddings, smooth_frames
 
 from lactoolkit import align_embeddings
 from lactoolkit.alignment import tables
+from lactoolkit.alignment.settings import BACKGROUNDS
 from lactoolkit.alignment.similarity import calibrated_embeddings, calibrated_similarity
 
 
-def test_inner_products_are_the_calibrated_similarity():
+@pytest.mark.parametrize("background", BACKGROUNDS)
+def test_inner_products_are_the_calibrated_similarity(background):
     rng = np.random.default_rng(0)
     u, v = (embeddings(smooth_frames(rng, count)).values for count in (70, 90))
-    x, y = calibrated_embeddings(u, v, 0.75)
-    np.testing.assert_allclose(x @ y.T, calibrated_similarity(u, v, 0.75), atol=1e-4)
+    x, y = calibrated_embeddings(u, v, 0.75, background)
+    np.testing.assert_allclose(x @ y.T, calibrated_similarity(u, v, 0.75, background), atol=1e-4)
 
 
 def test_long_pairs_have_the_same_hits(monkeypatch):
