@@ -45,6 +45,7 @@ def evaluate_embeddings(
     seed: int = 0,
     progress: bool = False,
     settings: AlignmentSettings | None = None,
+    baselines: bool = True,
 ) -> EvaluationResult:
     """Measure embeddings that are at hand already.
 
@@ -52,8 +53,8 @@ def evaluate_embeddings(
     ----------
     methods : mapping of str to (train, measured)
         Label of each method and its labelled videos, the same ones for all methods; the first is the one evaluated.
-        ``train`` may be empty. Position-only, linear stretch and chance are added.
-    pairs, seed, progress, settings
+        ``train`` may be empty. Position-only, linear stretch and chance are added, unless ``baselines`` is False.
+    pairs, seed, progress, settings, baselines
         As in :func:`evaluate`.
 
     Returns
@@ -78,8 +79,9 @@ def evaluate_embeddings(
             for view in plans[name]:
                 there_are[view] += len(draw_pairs(val, view, len(val) ** 2))
             sides = {label: _Videos.of(*(_of_class(part, name) for part in parts)) for label, parts in methods.items()}
-            sides[POSITION] = _Videos.by_position(train, val)
-            bar.reset(sum(map(len, plans[name].values())) * len(sides[method].compared) * (len(sides) + 1))
+            if baselines:
+                sides[POSITION] = _Videos.by_position(train, val)
+            bar.reset(sum(map(len, plans[name].values())) * len(sides[method].compared) * (len(sides) + baselines))
             bar.set_description(f"comparing {name}".rstrip())
             align = align_by_embeddings(settings)
             for label, videos in sides.items():
@@ -88,10 +90,13 @@ def evaluate_embeddings(
                 measured[name][label] |= found
                 for view, one in counted.items():
                     bins[label, view] += one
-            stretched, _ = _aligned(sides[method], plans[name], align_by_stretch, bar)
-            measured[name][STRETCH] = {key: one for key, one in stretched.items() if key.metric != "pairs_without_path"}
-            measured[name][CHANCE] = _by_chance(sides[method], plans[name])
-    labels = (*methods, POSITION, STRETCH, CHANCE)
+            if baselines:
+                stretched, _ = _aligned(sides[method], plans[name], align_by_stretch, bar)
+                measured[name][STRETCH] = {
+                    key: one for key, one in stretched.items() if key.metric != "pairs_without_path"
+                }
+                measured[name][CHANCE] = _by_chance(sides[method], plans[name])
+    labels = (*methods, POSITION, STRETCH, CHANCE) if baselines else tuple(methods)
     return EvaluationResult(
         labels,
         sorted_figures(summarise(measured, method, seed), classes, labels),

@@ -27,6 +27,7 @@ from lactoolkit.video.digest import file_sha256
 
 MAPS = "maps"
 _FEWEST = 2  # videos: a process is learned from what several takes of it share
+_REDUCTION_FRAMES = 4096  # of all views, that principal components are computed from
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ class FeatureConfig:
         Frames per second to learn from; every frame by default.
     """
 
-    encoder: str = "lite0"
+    encoder: str = "lite0-fine"
     weights: str | None = None
     inputs: str = "motion"
     unfreeze: str = ""
     components: int = 256
-    views: int = 0
+    views: int = 4
     frame_rate: float | None = None
 
     def __post_init__(self) -> None:
@@ -115,7 +116,7 @@ class LoadedVideo:
         Digest of its content.
     class_name : str
         Process it shows, "" where nobody said.
-    views : tuple of ndarray, shapes (T, F), float32, or (T, H, W, 3), uint8
+    views : tuple of ndarray, shapes (T, F), float16, or (T, H, W, 3), uint8
         Features of the video as it is, then of augmented copies; or its pictures.
     """
 
@@ -213,7 +214,7 @@ def load_videos(
                 raise TrainingError(
                     f"the videos take more than data.memory = {data.memory:g} GiB ({video.path} is number "
                     f"{len(videos) + 1} of {len(sources)}); allow more, or learn from fewer frames per second "
-                    "(features.frame_rate)"
+                    "(features.frame_rate) or copies (features.views)"
                 )
             videos.append(video)
     if len(videos) < _FEWEST:
@@ -243,7 +244,10 @@ def _features(
             frame_rate=config.frame_rate,
         )
         views.extend(copies.values)
-    return features.sha256, tuple(prepare_features(view, features.tap_sizes, config.inputs) for view in views)
+    # Half precision is what the cache keeps of the taps, too, and two bytes a number are many enough.
+    return features.sha256, tuple(
+        prepare_features(view, features.tap_sizes, config.inputs).astype(np.float16) for view in views
+    )
 
 
 def _pictures(path: Path, config: FeatureConfig) -> tuple[str, tuple[np.ndarray, ...]]:
@@ -302,7 +306,9 @@ class FeatureBank:
             row = []
             for view in video.views:
                 values = torch.from_numpy(view).to(device)
-                parts.append(values if reduction is None else reduction(values))
+                if values.is_floating_point():
+                    values = values.float() if reduction is None else reduction(values.float())
+                parts.append(values)
                 row.append(total)
                 total += len(view)
             starts.append(row)
@@ -328,9 +334,11 @@ class FeatureBank:
 
 
 def fit_reduction(videos: Sequence[LoadedVideo], components: int, seed: int) -> FeatureReduction | None:
-    """Principal components of the features of all views; None for ``components = 0``."""
+    """Principal components of up to 4096 frames spread over all views; None for ``components = 0``."""
     if components == 0:
         return None
-    return FeatureReduction.fit(
-        torch.from_numpy(np.concatenate([one for v in videos for one in v.views])), components, seed
-    )
+    views = [one for video in videos for one in video.views]
+    places = [(view, row) for view, one in enumerate(views) for row in range(len(one))]
+    chosen = np.unique(np.linspace(0, len(places) - 1, min(len(places), _REDUCTION_FRAMES)).round().astype(int))
+    rows = np.stack([views[view][row] for view, row in (places[k] for k in chosen)])
+    return FeatureReduction.fit(torch.from_numpy(rows).float(), components, seed)

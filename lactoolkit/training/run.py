@@ -189,7 +189,7 @@ class TrainingRun:
         values = torch.from_numpy(video.views[0])
         if self.module.maps is not None:
             return embed_frames(self.module.maps, self.module.encoder, values.split(_PICTURES))
-        values = values.to(self.team.device)
+        values = values.to(self.team.device).float()
         return self.module.encoder.embed_video(values if self.reduction is None else self.reduction(values))
 
     def keep(self, folder: Path, validation: Validation) -> None:

@@ -45,6 +45,21 @@ def test_content_beats_what_knows_nothing_of_it(result):
     assert result.value("progression_r2", frames="core") > 0.8
 
 
+def test_figures_do_not_depend_on_what_stands_beside_them(result):
+    rng = np.random.default_rng(0)
+    sets = [
+        (make_set(rng, 6, split="train", class_name=name), make_set(rng, 5, split="val", class_name=name))
+        for name in ("pour", "stack")
+    ]
+    train, val = (list(itertools.chain(*parts)) for parts in zip(*sets, strict=True))
+    alone = evaluate_embeddings({"content": (train, val)}, seed=1, baselines=False)
+    assert alone.methods == ("content",)
+    beside = [one for one in result.figures if one.method == "content"]
+    assert [(one.metric, one.value, one.low) for one in alone.figures if not np.isnan(one.low)] == [
+        (one.metric, one.value, one.low) for one in beside if not np.isnan(one.low)
+    ]
+
+
 def test_position_has_a_perfect_tau_and_poor_retrieval(result):
     assert result.value("tau", view="same", frames="core", method="position only") > 0.99
     assert result.value("ap_5", view="same", method="position only") < result.value("ap_5", view="same") - 0.2

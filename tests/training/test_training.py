@@ -27,6 +27,8 @@ from lactoolkit.training.trainer import train
 from lactoolkit.video.decoding import read_frames
 
 SMALL = {
+    "features.encoder": "lite0",
+    "features.views": 0,
     "features.components": 16,
     "clips.frames": 12,
     "model.width": 16,
