@@ -33,7 +33,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Store frames as JPEG files, as one array per video, or not at all.",
 )
-@click.option("--features/--no-features", default=True, show_default=True, help="Store the encoder's features.")
+@click.option(
+    "--features/--no-features",
+    default=True,
+    show_default=True,
+    help="Store the encoder's features, or a checkpoint's embeddings.",
+)
 @click.option(
     "--size",
     type=click.IntRange(min=1),

@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Alignment": "lactoolkit.alignment.result",
     "AlignmentSettings": "lactoolkit.alignment.settings",
+    "LACLoss": "lactoolkit.losses.lac",
     "SoftSmithWaterman": "lactoolkit.ops",
     "align_embeddings": "lactoolkit.alignment.align",
     "align_videos": "lactoolkit.alignment.align",
@@ -23,6 +24,7 @@ _PUBLIC = {
     "embed_video": "lactoolkit.features.video_embeddings",
     "evaluate": "lactoolkit.evaluation.manifest_evaluation",
     "extract_features": "lactoolkit.features.extraction",
+    "extract_store": "lactoolkit.features.store",
     "frame_embeddings": "lactoolkit.features.embedding",
     "find_repetitions": "lactoolkit.alignment.repeats",
     "load_encoder": "lactoolkit.models.encoders",
@@ -32,6 +34,7 @@ _PUBLIC = {
     "retrieve_frames": "lactoolkit.retrieval.search",
     "soft_smith_waterman": "lactoolkit.ops",
     "soft_smith_waterman_embeddings": "lactoolkit.ops.long_pairs",
+    "write_report": "lactoolkit.report.bundle",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

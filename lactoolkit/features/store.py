@@ -21,10 +21,13 @@ from tqdm import tqdm
 
 from lactoolkit.errors import OutputError, ParameterError, VideoError, VideoWarning
 from lactoolkit.features.store_entry import StoreEntry, StoreSettings, read_manifest, remove_leftovers, write_entry
+from lactoolkit.features.video_embeddings import checkpoint_identity
+from lactoolkit.models.registry import encoder_identity, is_checkpoint
 from lactoolkit.video.folders import find_videos
 
 if TYPE_CHECKING:
     from lactoolkit.models.encoders import FrameEncoder
+    from lactoolkit.models.trained import TrainedEncoder
     from lactoolkit.video.decoding import VideoInfo
 
 __all__ = ["StoreEntry", "StoreFailure", "StoreSummary", "extract_store"]
@@ -95,7 +98,7 @@ def extract_store(
     workers: int = 1,
     progress: bool = False,
 ) -> StoreSummary:
-    """Extract frames and features of videos into a folder, in constant memory.
+    """Extract frames and features of videos into a folder, in constant memory (but for a checkpoint's embeddings).
 
     Every video gets a folder in the store, named after the file and the first digits of its content's SHA-256::
 
@@ -104,6 +107,7 @@ def extract_store(
         STORE/NAME-1a2b3c4d/frames.csv        row, native frame number, time in seconds (and file) of every frame
         STORE/NAME-1a2b3c4d/frames/*.jpg      named by frame number; or frames.npy (n, height, width, 3) uint8
         STORE/NAME-1a2b3c4d/features.npy      (n, d) float32, the encoder's pooled taps, not centred
+        STORE/NAME-1a2b3c4d/embeddings.npy    instead of features, for a checkpoint: (n, d) float32, norm 1
 
     A folder appears when it is complete, so that an interrupted extraction can simply be repeated: videos that
     are in the store with the same content and settings are skipped.
@@ -122,7 +126,7 @@ def extract_store(
         Size of the stored frames: a square of so many pixels, (height, width), or None for the displayed size. Features
         are always computed at the encoder's own size.
     encoder : str, default "lite0"
-        The frame encoder; see :func:`lactoolkit.models.encoders.available_encoders`.
+        The frame encoder; see :func:`lactoolkit.models.encoders.available_encoders`. Or a checkpoint of a training run.
     weights : str or Path, optional
         Other weights for the encoder.
     device : str, default "auto"
@@ -149,6 +153,8 @@ def extract_store(
         The store's folder cannot be written.
     EncoderError
         The encoder is unknown or its weights are missing.
+    CheckpointError
+        The checkpoint is damaged or something else.
 
     Warns
     -----
@@ -206,9 +212,7 @@ def _settings(
         raise ParameterError(f"frame_rate must be a positive number of frames per second, not {frame_rate!r}")
     identity = None
     if features:
-        from lactoolkit.models.registry import encoder_identity
-
-        identity = encoder_identity(encoder, weights=weights)
+        identity = checkpoint_identity(encoder, weights) or encoder_identity(encoder, weights=weights)
     return StoreSettings(frames, size, frame_rate, identity)
 
 
@@ -230,7 +234,11 @@ class _StoppedError(Exception):
 
 
 def _extract_one(
-    source: Path, job: _Job, load_encoder: Callable[[], FrameEncoder], bar: tqdm | None, stop: Event | None
+    source: Path,
+    job: _Job,
+    load_encoder: Callable[[], FrameEncoder | TrainedEncoder],
+    bar: tqdm | None,
+    stop: Event | None,
 ) -> _Outcome:
     def on_frames(count: int, info: VideoInfo) -> None:
         if stop is not None and stop.is_set():
@@ -249,17 +257,20 @@ def _extract_one(
     return _Outcome(source, entry, made, "")
 
 
-def _encoder_loader(job: _Job, workers: int = 1) -> Callable[[], FrameEncoder]:
+def _encoder_loader(job: _Job, workers: int = 1) -> Callable[[], FrameEncoder | TrainedEncoder]:
     """Load the encoder when it is first asked for: videos that are there already need none, nor torch."""
 
     @cache
-    def load() -> FrameEncoder:
+    def load() -> FrameEncoder | TrainedEncoder:
         import torch
 
         from lactoolkit.models.encoders import load_encoder
+        from lactoolkit.models.trained import load_trained_encoder
 
         if workers > 1:
             torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+        if is_checkpoint(job.encoder):
+            return load_trained_encoder(job.encoder, job.device)
         return load_encoder(job.encoder, weights=job.weights, device=job.device)
 
     return load
@@ -274,7 +285,7 @@ def _run_here(sources: list[Path], job: _Job, progress: bool) -> Generator[_Outc
 
 
 # Set once in each worker process, by _start_worker.
-_worker: tuple[_Job, Callable[[], FrameEncoder], Event]
+_worker: tuple[_Job, Callable[[], FrameEncoder | TrainedEncoder], Event]
 
 
 def _start_worker(job: _Job, workers: int, stop: Event) -> None:

@@ -20,6 +20,7 @@ import pandas as pd
 
 from lactoolkit.errors import OutputError, VideoWarning
 from lactoolkit.features.npy_file import NpyAppender
+from lactoolkit.features.video_embeddings import embed_video
 from lactoolkit.video.decoding import FrameBatch, VideoInfo, probe, read_frames
 from lactoolkit.video.digest import file_sha256
 from lactoolkit.video.opencv import import_cv2
@@ -27,6 +28,7 @@ from lactoolkit.video.replacing_file import umask
 
 if TYPE_CHECKING:
     from lactoolkit.models.encoders import FrameEncoder
+    from lactoolkit.models.trained import TrainedEncoder
 
 # Raised when the layout of an entry or the meaning of its numbers changes: older entries are then made anew.
 _FORMAT = 1
@@ -47,7 +49,7 @@ class StoreSettings:
     frame_rate : float or None
         Frames per second to keep; None for all.
     encoder_identity : str or None
-        Identity of the encoder of the features; None for no features.
+        Identity of the encoder of the features or embeddings; None for neither.
     """
 
     frames: Literal["jpeg", "array"] | None
@@ -114,7 +116,7 @@ def write_entry(
     source: Path,
     store: Path,
     settings: StoreSettings,
-    load_encoder: Callable[[], FrameEncoder],
+    load_encoder: Callable[[], FrameEncoder | TrainedEncoder],
     on_frames: Callable[[int, VideoInfo], None],
 ) -> tuple[StoreEntry, bool]:
     """Extract one video, unless the store holds it already with the same content and settings.
@@ -159,24 +161,48 @@ def write_entry(
         with _replacing(folder) as partial, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", VideoWarning)
             frames, times = _extract(source, partial, settings, encoder, lambda count: on_frames(count, info))
-            messages = tuple(str(one.message) for one in caught if issubclass(one.category, VideoWarning))
+            messages = [str(one.message) for one in caught if issubclass(one.category, VideoWarning)]
+            messages = list(dict.fromkeys(messages))  # every decoding of the video says it again
             _write_index(partial, settings, frames, times)
             _write_manifest(partial, source, sha256, settings, info, len(frames), messages)
     except OSError as error:
         raise OutputError(
             f"{folder}: cannot be written ({error.strerror or error}); free some space or choose another store"
         ) from error
-    return StoreEntry(source, folder, len(frames), messages), True
+    return StoreEntry(source, folder, len(frames), tuple(messages)), True
 
 
 def _extract(
     source: Path,
     folder: Path,
     settings: StoreSettings,
+    encoder: FrameEncoder | TrainedEncoder | None,
+    on_frames: Callable[[int], None],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write frames and features or embeddings; return the frames' numbers and times."""
+    if encoder is None:
+        return _stream(source, folder, settings, None, on_frames)
+    from lactoolkit.models.trained import TrainedEncoder
+
+    if not isinstance(encoder, TrainedEncoder):
+        return _stream(source, folder, settings, encoder, on_frames)
+    # A trained encoder standardises its features over the whole video before it looks at any frame.
+    embedded = embed_video(source, encoder, frame_rate=settings.frame_rate, cache=False)
+    np.save(folder / "embeddings.npy", embedded.values)
+    if settings.frames is not None:
+        return _stream(source, folder, settings, None, on_frames)
+    on_frames(len(embedded))
+    return embedded.frames, embedded.times
+
+
+def _stream(
+    source: Path,
+    folder: Path,
+    settings: StoreSettings,
     encoder: FrameEncoder | None,
     on_frames: Callable[[int], None],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Write frames and features; return the frames' numbers and times. Equal sizes share one decoding."""
+    """Write frames and features while decoding. Equal sizes share one decoding."""
     frames: list[np.ndarray] = []
     times: list[np.ndarray] = []
     with ExitStack() as stack:
@@ -261,7 +287,7 @@ def _write_manifest(
     settings: StoreSettings,
     info: VideoInfo,
     frame_count: int,
-    messages: tuple[str, ...],
+    messages: list[str],
 ) -> None:
     content = [file for file in folder.iterdir() if file.suffix in (".npy", ".csv")]
     manifest = {
@@ -278,7 +304,7 @@ def _write_manifest(
             "codec": info.codec,
             "pixel_format": info.pixel_format,
         },
-        "warnings": list(messages),
+        "warnings": messages,
         "files": {file.name: file.stat().st_size for file in sorted(content)},
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False)

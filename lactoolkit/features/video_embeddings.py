@@ -124,7 +124,7 @@ def embed_video(
     """
     path = Path(path)
     span = {"frame_rate": frame_rate, "start": start, "end": end}
-    trained = _trained_identity(encoder, weights)
+    trained = checkpoint_identity(encoder, weights)
     if trained is None:
         features = extract_features(
             path,
@@ -171,8 +171,16 @@ def embed_video(
     )
 
 
-def _trained_identity(encoder: object, weights: str | Path | None) -> str | None:
-    """Identity of a trained encoder, without loading it; None for a frame encoder."""
+def checkpoint_identity(encoder: object, weights: str | Path | None = None) -> str | None:
+    """Identity of a trained encoder, without loading it; None for a frame encoder.
+
+    Raises
+    ------
+    ParameterError
+        A checkpoint is given together with other weights.
+    CheckpointError
+        The checkpoint cannot be read.
+    """
     if isinstance(encoder, str | Path):
         if not is_checkpoint(encoder):
             return None

@@ -70,8 +70,7 @@ def write_report(
 
     Examples
     --------
-    >>> from lactoolkit import align_videos
-    >>> from lactoolkit.report.bundle import write_report
+    >>> from lactoolkit import align_videos, write_report
     >>> alignment = align_videos("a.mp4", "b.mp4")  # doctest: +SKIP
     >>> write_report(alignment, "result")  # doctest: +SKIP
     PosixPath('result')

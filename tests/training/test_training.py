@@ -9,13 +9,14 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
 from lactoolkit.cli import main
 from videos import render_video
 
-from lactoolkit import embed_video, load_trained_encoder
+from lactoolkit import embed_video, extract_store, load_trained_encoder
 from lactoolkit.errors import CheckpointError, OutputError, TrainingError, VideoError, VideoWarning
 from lactoolkit.models.checkpoint_file import read_checkpoint, write_checkpoint
 from lactoolkit.models.map_backbone import MapBackbone
@@ -291,6 +292,19 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch):
         write_checkpoint({"step": 2}, path)
     assert read_checkpoint(path)["step"] == 1
     assert os.listdir(tmp_path) == [LAST]
+
+
+@pytest.mark.parametrize("frames", [None, "array"])
+def test_a_store_holds_a_checkpoint_s_embeddings(whole_run, takes, tmp_path, frames):
+    video = takes / "take0.mp4"
+    checkpoint = str(whole_run[0] / BEST)
+    entry = extract_store([video], tmp_path / "store", frames=frames, encoder=checkpoint).done[0]
+    expected = embed_video(video, checkpoint)
+    np.testing.assert_allclose(np.load(entry.folder / "embeddings.npy"), expected.values, atol=1e-6)
+    assert pd.read_csv(entry.folder / "frames.csv")["frame"].tolist() == expected.frames.tolist()
+    assert (entry.folder / "frames.npy").exists() == (frames is not None)
+    assert not (entry.folder / "features.npy").exists()
+    assert len(extract_store([video], tmp_path / "store", frames=frames, encoder=checkpoint).skipped) == 1
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "flipped", "text", "weights", "newer"])
