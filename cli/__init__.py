@@ -16,6 +16,7 @@ from .manifest import manifest
 from .repeats import repeats
 from .retrieve import retrieve
 from .train import train
+from .transfer import transfer
 from .translation import TranslatingGroup
 
 __all__ = ["main"]
@@ -50,5 +51,5 @@ def main() -> None:
     """
 
 
-for _command in (align, repeats, train, evaluate, retrieve, manifest, extract, encoders, doctor):
+for _command in (align, transfer, repeats, train, evaluate, retrieve, manifest, extract, encoders, doctor):
     main.add_command(_command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from lactoolkit.errors import ManifestError, ParameterError
 from lactoolkit.video.csv_table import read_table, replacing_text
 
-_COLUMNS = ("frame", "phase", "phase_name", "in_core")
+LABEL_COLUMNS = ("frame", "phase", "phase_name", "in_core")
 BACKGROUND = -1
 _MOST_PHASES = 10_000  # more is a column taken for another
 
@@ -118,7 +118,7 @@ def read_labels(path: str | Path, *, frame_count: int | None = None) -> FrameLab
     (('reach', 'lift'), 130)
     """
     path = Path(path)
-    table = read_table(path, required=("frame", "phase"), known=_COLUMNS)
+    table = read_table(path, required=("frame", "phase"), known=LABEL_COLUMNS)
     phases: list[int] = []
     names: dict[int, tuple[str, int]] = {}
     core: list[bool] = []
@@ -177,10 +177,14 @@ def write_labels(labels: FrameLabels, path: str | Path) -> None:
     """
     with replacing_text(Path(path)) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        for frame, (phase, core) in enumerate(zip(labels.phases.tolist(), labels.in_core.tolist(), strict=True)):
-            name = "background" if phase == BACKGROUND else labels.phase_names[phase]
-            writer.writerow([frame, phase, name, int(core)])
+        writer.writerow(LABEL_COLUMNS)
+        writer.writerows(label_rows(labels))
+
+
+def label_rows(labels: FrameLabels) -> Iterator[tuple[int, int, str, int]]:
+    """Give the cells of each frame in the order of :data:`LABEL_COLUMNS`."""
+    for frame, (phase, core) in enumerate(zip(labels.phases.tolist(), labels.in_core.tolist(), strict=True)):
+        yield frame, phase, "background" if phase == BACKGROUND else labels.phase_names[phase], int(core)
 
 
 def _whole_number(path: Path, line: int, column: str, text: str) -> int:

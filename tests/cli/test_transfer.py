@@ -1,0 +1,63 @@
+"""lac transfer: what it prints, writes and refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from lactoolkit.cli import main
+
+from lactoolkit.video.labels import read_labels
+
+SAMPLES = Path(__file__).parents[2] / "data" / "samples"
+PAIR = SAMPLES / "hammer_slow.mp4", SAMPLES / "hammer_fast.mp4"
+
+
+def lac(*arguments):
+    return CliRunner().invoke(main, ["transfer", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LACTOOLKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def test_frame_labels_are_printed_and_written_as_labels(tmp_path):
+    out = tmp_path / "new" / "fast.csv"
+    result = lac(*PAIR, "--labels", SAMPLES / "hammer_slow.csv", "-o", out)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["labelled", "video", "match", "with", "B", "p"]
+    assert "aligned" in lines[1]
+    names = [line.split()[1] for line in lines[4:] if line[:5].strip().isdigit()]
+    written = read_labels(out)
+    assert set(names) == {written.phase_names[k] for k in written.phases if k >= 0}
+    assert out.read_text().splitlines()[0] == "frame,phase,phase_name,in_core,confidence"
+    assert lac(*PAIR, "--labels", SAMPLES / "hammer_slow.csv", "-o", out).exit_code == 1
+    assert lac(*PAIR, "--labels", SAMPLES / "hammer_slow.csv", "-o", out, "--overwrite").exit_code == 0
+
+
+def test_intervals_as_json(tmp_path):
+    labels = tmp_path / "i.csv"
+    labels.write_text("start,end,name\n2,3,strike\n4.9,,after\n")
+    document = json.loads(lac(*PAIR, "--labels", labels, "--json").stdout)
+    strike, after = document["intervals"]
+    assert 0 < strike["start"] < strike["end"] < 2.7
+    assert 0 < strike["start_confidence"] <= 1
+    assert (after["name"], after["start"], after["end"]) == ("after", None, None)
+    assert document["references"][0]["verdict"] == "aligned"
+    assert "begin outside the match" in lac(*PAIR, "--labels", labels).stdout
+
+
+def test_each_labelled_video_needs_its_labels():
+    result = lac(*PAIR, PAIR[1], "--labels", "a.csv")
+    assert result.exit_code == 2
+    assert "1 --labels for 2 labelled videos" in result.stderr
+
+
+def test_missing_labels_are_named():
+    result = lac(*PAIR, "--labels", "nowhere.csv")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: nowhere.csv: no such file; check the name and the folder\n"
