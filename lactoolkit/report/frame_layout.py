@@ -41,7 +41,7 @@ _HELD_BRIGHTNESS = 0.45
 def picture_sizes(a: AlignedVideo, b: AlignedVideo) -> tuple[tuple[int, int], tuple[int, int]]:
     """Sizes (height, width) at which to show two videos: one height, their own aspect ratios, no larger than needed."""
     aspects = (a.width / a.height, b.width / b.height)
-    height = _even(
+    height = even(
         min(
             math.sqrt(_PIXELS / sum(aspects)),
             TALLEST_PANEL,
@@ -49,7 +49,7 @@ def picture_sizes(a: AlignedVideo, b: AlignedVideo) -> tuple[tuple[int, int], tu
             _WIDEST_PANEL / max(aspects),
         )
     )
-    return (height, _even(height * aspects[0])), (height, _even(height * aspects[1]))
+    return (height, even(height * aspects[0])), (height, even(height * aspects[1]))
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class FrameLayout:
         self._lefts = [self._panels[k] + (self._panel_widths[k] - sizes[k][1]) // 4 * 2 for k in range(2)]
         self.width = 3 * _MARGIN + sum(self._panel_widths)
         self._strip_top = self._bottom + _LINE + (_LINE if headline else 0)
-        self.height = _even(self._strip_top + _LINE + _TIMELINE + _MARGIN)
+        self.height = even(self._strip_top + _LINE + _TIMELINE + _MARGIN)
         template = self._draw_template((a, b), headline)
         self._template = YuvPicture.from_rgb(template)
         template[self._track][self._to_play_mask] = _PLAYED
@@ -135,7 +135,7 @@ class FrameLayout:
             caption = "not aligned"
         self._write(canvas, caption, self._strip_top, 0)
         played, total = index / self._playback.frame_rate, (len(self._playback) - 1) / self._playback.frame_rate
-        clock = _typeset(f"{format_timecode(played)} / {format_timecode(total)}", _FAINT[0])
+        clock = typeset(f"{format_timecode(played)} / {format_timecode(total)}", _FAINT[0])
         left = self.width - _MARGIN - clock.shape[1]
         canvas.y[self._strip_top : self._strip_top + clock.shape[0], left : left + clock.shape[1]] = clock
         rows = self._track[0]
@@ -150,7 +150,7 @@ class FrameLayout:
 
     def _write(self, canvas: YuvPicture, caption: str, top: int, side: int) -> None:
         """Write a caption at the left of a panel; it changes the luma alone, for text and ground are both grey."""
-        text = _typeset(caption, _TEXT[0])
+        text = typeset(caption, _TEXT[0])
         left = self._panels[side]
         part = canvas.y[top : top + text.shape[0], left : left + min(text.shape[1], self._panel_widths[side])]
         part[:] = text[:, : part.shape[1]]
@@ -181,14 +181,9 @@ class FrameLayout:
     def _draw_template(self, videos: tuple[AlignedVideo, AlignedVideo], headline: str) -> np.ndarray:
         canvas = np.full((self.height, self.width, 3), _BACKGROUND, dtype=np.uint8)
         for side, (letter, colour) in enumerate((("A", COLOUR_A), ("B", COLOUR_B))):
-            name, font = printable(videos[side].path.name)
             badge = self._line(f" {letter} ", (255, 255, 255), background=colour)
-            room = self._panel_widths[side] - badge.shape[1] - 6
-            length = len(name)
-            while length > 4 and _font(font).getlength(shorten(name, length)) > room:
-                length -= 1
             self._paste(canvas, badge, self._panels[side], 2)
-            title = _draw_line(shorten(name, length), font, _TEXT, _BACKGROUND)
+            title = draw_name(videos[side].path.name, self._panel_widths[side] - badge.shape[1] - 6)
             self._paste(canvas, title, self._panels[side] + badge.shape[1] + 6, 2)
         if headline:
             text = self._line(headline, (255, 205, 90))
@@ -206,7 +201,7 @@ class FrameLayout:
     def _hold_sign(moving: int) -> YuvPicture:
         """Two bars, as on a pause button, and which video goes on."""
         text = FrameLayout._line(f"waits: only {'AB'[moving]} shows this", _TEXT, background=(0, 0, 0))
-        sign = np.zeros((text.shape[0] + 34, _even(text.shape[1] + 16), 3), dtype=np.uint8)
+        sign = np.zeros((text.shape[0] + 34, even(text.shape[1] + 16), 3), dtype=np.uint8)
         middle = sign.shape[1] // 2
         sign[6:32, middle - 11 : middle - 3] = _TEXT
         sign[6:32, middle + 3 : middle + 11] = _TEXT
@@ -215,7 +210,7 @@ class FrameLayout:
 
     @staticmethod
     def _line(text: str, colour: tuple[int, int, int], background: tuple[int, int, int] = _BACKGROUND) -> np.ndarray:
-        return _draw_line(text, printable("")[1], colour, background)
+        return draw_line(text, printable("")[1], colour, background)
 
     @staticmethod
     def _paste(canvas: np.ndarray, image: np.ndarray, left: int, top: int) -> None:
@@ -224,18 +219,28 @@ class FrameLayout:
         part[:] = image[: part.shape[0], : part.shape[1]]
 
 
-def _typeset(text: str, brightness: int) -> np.ndarray:
+def typeset(text: str, brightness: int) -> np.ndarray:
     """Luma of a line of plain text on the background: letters are drawn once and set one after the other."""
     return np.concatenate([_letter(character, brightness) for character in text], axis=1)
 
 
 @cache
 def _letter(character: str, brightness: int) -> np.ndarray:
-    image = _draw_line(character, printable("")[1], (brightness,) * 3, _BACKGROUND)[..., 1]
+    image = draw_line(character, printable("")[1], (brightness,) * 3, _BACKGROUND)[..., 1]
     return (_BLACK_LUMA + image.astype(np.float32) * (_WHITE_LUMA - _BLACK_LUMA) / 255).round().astype(np.uint8)
 
 
-def _draw_line(text: str, font: Path, colour: tuple[int, int, int], background: tuple[int, int, int]) -> np.ndarray:
+def draw_name(name: str, room: int) -> np.ndarray:
+    """Draw a file name on the background, its middle cut out if it is wider than ``room`` pixels."""
+    name, font = printable(name)
+    length = len(name)
+    while length > 4 and _font(font).getlength(shorten(name, length)) > room:
+        length -= 1
+    return draw_line(shorten(name, length), font, _TEXT, _BACKGROUND)
+
+
+def draw_line(text: str, font: Path, colour: tuple[int, int, int], background: tuple[int, int, int]) -> np.ndarray:
+    """Draw a line of text as an RGB picture, uint8, as wide as the text."""
     face = _font(font)
     image = Image.new("RGB", (max(int(np.ceil(face.getlength(text))), 1), _LINE - 4), background)
     ImageDraw.Draw(image).text((0, (_LINE - 4) // 2), text, font=face, fill=colour, anchor="lm")
@@ -251,5 +256,6 @@ def _font(path: Path) -> ImageFont.FreeTypeFont:
     return _fonts[path]
 
 
-def _even(length: float) -> int:
+def even(length: float) -> int:
+    """Nearest even number of pixels, 2 at least: chroma is stored for squares of 2 x 2."""
     return max(round(length / 2) * 2, 2)
