@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lactoolkit.alignment.result import Alignment, Hit
 
 _SAMPLES = 10
+_GAPS, _GAP_SECONDS = 5, 0.5  # gaps printed at most, and their least length
 _NOT_ALIGNED = 3  # exit status of --fail-on-none
 
 
@@ -179,7 +180,20 @@ def _summary(hit: Hit) -> str:
     pairs = "1 matched pair" if len(hit) == 1 else f"{len(hit)} matched pairs"
     # A single pair takes no time, so it has no pacing.
     pacing = f"\nPacing {hit.pacing:.2f}: B takes {hit.pacing:.2f} s for each second of A" if len(hit) > 1 else ""
-    return f"{pairs}, mean confidence {hit.mean_confidence:.2f}{pacing}"
+    return f"{pairs}, mean confidence {hit.mean_confidence:.2f}{pacing}{_gap_lines(hit)}"
+
+
+def _gap_lines(hit: Hit) -> str:
+    """The longest runs of frames without a counterpart, in the order of time; short ones are a matter of pace."""
+    from lactoolkit.video.timecode import format_timecode
+
+    long = [gap for gap in hit.gaps if gap.last_time - gap.first_time >= _GAP_SECONDS]
+    longest = sorted(long, key=lambda gap: gap.first_time - gap.last_time)[:_GAPS]
+    return "".join(
+        f"\nOnly in {gap.video.upper()}: {format_timecode(gap.first_time)} - {format_timecode(gap.last_time)}"
+        for gap in long
+        if gap in longest
+    )
 
 
 def _sample_table(hit: Hit) -> str:

@@ -13,6 +13,7 @@ from report_alignments import make_alignment, make_hit, make_video
 from videos import render_audio, render_video
 
 import lactoolkit.alignment.align
+from lactoolkit.alignment.result import GapRun
 from lactoolkit.report.bundle import REPORT_FILES
 
 
@@ -58,6 +59,16 @@ def test_table_of_the_hit(known, clips):
     mean = known["alignment"].hits[0].mean_confidence
     assert lines[6] == f"21 matched pairs, mean confidence {mean:.2f}"
     assert lines[7] == "Pacing 0.50: B takes 0.50 s for each second of A"
+
+
+def test_long_gaps_are_told_in_the_order_of_time(known, clips):
+    hit = known["alignment"].hits[0]
+    spans = [("a", 0.5, 0.5), ("b", 0.7, 1.4), ("a", 1.0, 3.0), ("a", 3.1, 3.4)]
+    gaps = tuple(GapRun(video, 0, 0, first, last) for video, first, last in spans)
+    known["alignment"] = dataclasses.replace(known["alignment"], hits=(dataclasses.replace(hit, gaps=gaps),))
+    lines = lac(*clips).stdout.splitlines()
+    assert lines[8:10] == ["Only in B: 0:00.700 - 0:01.400", "Only in A: 0:01.000 - 0:03.000"]
+    assert lines[10] == ""
 
 
 def test_ten_sample_pairs_and_a_hint_without_out(known, clips):
