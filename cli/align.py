@@ -36,6 +36,8 @@ _NOT_ALIGNED = 3  # exit status of --fail-on-none
     metavar="K",
     help="Look for the K best stretches: repetitions, and parts in another order.",
 )
+@click.option("--html", is_flag=True, help="Add viewer.html, a page that plays both videos in step (needs -o).")
+@click.option("--embed", is_flag=True, help="Put the videos into viewer.html, to pass it on as one file.")
 @click.option("--fail-on-none", is_flag=True, help="Exit with status 3 unless the verdict is `aligned`.")
 def align(
     a: Path,
@@ -49,6 +51,8 @@ def align(
     start_b: float | None,
     end_b: float | None,
     hits: int,
+    html: bool,
+    embed: bool,
     fail_on_none: bool,
     **embedding: Any,
 ) -> None:
@@ -57,14 +61,20 @@ def align(
     A and B show the same process, such as two golf swings or two runs of a robot, at any speed and with anything
     before and after it. Prints where the match lies, and whether it is better than chance: aligned (p < 0.05), weak
     (p < 0.2) or not alignable. With -o, FOLDER receives pairs.csv (matched frames),
-    alignment.json (everything else), similarity.png and side_by_side.mp4 (both videos playing in step).
+    alignment.json (everything else), similarity.png and side_by_side.mp4 (both videos playing in step); with --html
+    also viewer.html, a page to open in a browser: both videos in step, the similarity map, confidence and lists.
 
     \b
     Examples:
       lac align first_swing.mp4 second_swing.mp4
       lac align first_swing.mp4 second_swing.mp4 -o swings --start-b 1:02.5
       lac align one_squat.mp4 set_of_ten.mp4 --hits 10
+      lac align first_swing.mp4 second_swing.mp4 -o swings --html
     """
+    if html and out is None:
+        raise click.UsageError("--html needs -o FOLDER, the folder to write viewer.html into.")
+    if embed and not html:
+        raise click.UsageError("--embed goes with --html: it puts the videos into viewer.html.")
     progress = wants_progress(quiet)
     if out is not None:
         from lactoolkit.report.bundle import check_output
@@ -87,7 +97,7 @@ def align(
     if out is not None:
         from lactoolkit.report.bundle import write_report
 
-        write_report(alignment, out, overwrite=overwrite, progress=progress)
+        write_report(alignment, out, html=html, embed=embed, overwrite=overwrite, progress=progress)
     if as_json:
         from lactoolkit.report.alignment_json import alignment_document, dump_document
 
@@ -108,9 +118,9 @@ def _describe(alignment: Alignment, out: Path | None, quiet: bool) -> list[str]:
         if out is None:
             paragraphs.append(_sample_table(alignment.hits[0]))
     if out is not None:
-        from lactoolkit.report.bundle import REPORT_FILES
+        from lactoolkit.report.bundle import report_listing
 
-        paragraphs.append(f"Written to {click.format_filename(out)}: {', '.join(REPORT_FILES)}")
+        paragraphs.append(f"Written to {click.format_filename(out)}: {', '.join(report_listing(out))}")
     elif not quiet:
         paragraphs.append("Add -o FOLDER for all pairs, a picture and a video of both playing in step.")
     return paragraphs

@@ -9,9 +9,10 @@ from pathlib import Path
 from lactoolkit.alignment.result import Alignment
 from lactoolkit.report.alignment_json import FORMAT_NAME
 from lactoolkit.report.output_folder import ReportKind, check_folder, result_folder
+from lactoolkit.report.viewer import VIEWER_FILES
 
 REPORT_FILES = ("pairs.csv", "alignment.json", "similarity.png", "side_by_side.mp4")
-_KIND = ReportKind("lac align", REPORT_FILES, "alignment.json", FORMAT_NAME)
+_KIND = ReportKind("lac align", (*REPORT_FILES, *VIEWER_FILES), "alignment.json", FORMAT_NAME)
 
 
 def check_output(out: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -38,7 +39,13 @@ def check_output(out: str | os.PathLike[str], *, overwrite: bool = False) -> Pat
 
 
 def write_report(
-    alignment: Alignment, out: str | os.PathLike[str], *, overwrite: bool = False, progress: bool = False
+    alignment: Alignment,
+    out: str | os.PathLike[str],
+    *,
+    html: bool = False,
+    embed: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
 ) -> Path:
     """Write ``pairs.csv``, ``alignment.json``, ``similarity.png`` and ``side_by_side.mp4`` into a new folder.
 
@@ -51,6 +58,10 @@ def write_report(
         What to report.
     out : path
         The folder to create; missing parents are created too.
+    html : bool
+        Whether to add ``viewer.html``, a page that plays both videos in step.
+    embed : bool
+        Whether that page holds the videos itself.
     overwrite : bool
         Whether to replace a report that is already there. Folders that hold anything else are never replaced.
     progress : bool
@@ -67,6 +78,8 @@ def write_report(
         If the folder exists (without ``overwrite``), holds other files, cannot be created, or the disk is full.
     VideoError
         If an input can no longer be read.
+    ParameterError
+        If a video is too long to be embedded.
 
     Examples
     --------
@@ -83,7 +96,17 @@ def write_report(
         written = other.submit(_write_tables_and_plot, alignment, unfinished)
         write_side_by_side(alignment, unfinished / "side_by_side.mp4", progress=progress)
         written.result()
+        if html:
+            # Imported here: it loads matplotlib.
+            from lactoolkit.report.viewer.page import write_viewer
+
+            write_viewer(alignment, unfinished, embed=embed, progress=progress)
     return Path(out)
+
+
+def report_listing(out: str | os.PathLike[str]) -> list[str]:
+    """Names of the files of a report that are there, in the order in which they are described."""
+    return [name for name in _KIND.files if Path(out, name).exists()]
 
 
 def _write_tables_and_plot(alignment: Alignment, folder: Path) -> None:

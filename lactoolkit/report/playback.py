@@ -46,6 +46,32 @@ class Playback:
         return len(self.times_a)
 
 
+@dataclass(frozen=True)
+class ClockPath:
+    """The path of a playback through the moments of both videos: straight from node to node.
+
+    Parameters
+    ----------
+    times_a, times_b : ndarray, shape (N,), float64
+        Moment of either video at each node, in seconds; neither ever goes back.
+    confidence : ndarray, shape (N,), float64
+        Confidence of the match at each node; NaN when nothing is aligned.
+    held_a, held_b : ndarray, shape (N,), bool
+        Whether A (B) stands still from this node to the next because the other passes frames without counterpart.
+    """
+
+    times_a: np.ndarray
+    times_b: np.ndarray
+    confidence: np.ndarray
+    held_a: np.ndarray
+    held_b: np.ndarray
+
+    @property
+    def clock(self) -> np.ndarray:
+        """When each node is reached, shape (N,): a step lasts as long as it took in the video where it took longer."""
+        return np.concatenate(([0.0], np.cumsum(np.maximum(np.diff(self.times_a), np.diff(self.times_b)))))
+
+
 def playback_rate(alignment: Alignment) -> float:
     """Frames per second at which a side-by-side video shows all analysed frames and moves smoothly (at most 60)."""
     analysed = max(_analysed_rate(alignment.a), _analysed_rate(alignment.b))
@@ -73,24 +99,65 @@ def plan_playback(alignment: Alignment, position: int = 0) -> Playback:
     Playback
     """
     rate = playback_rate(alignment)
-    if not alignment.hits:
-        return _play_unaligned(alignment, rate)
-    hit = alignment.hits[position]
-    node_a, node_b, confidence, held_a, held_b = _nodes(alignment, hit)
-    # A step lasts as long as it took in the video where it took longer.
-    clock = np.concatenate(([0.0], np.cumsum(np.maximum(np.diff(node_a), np.diff(node_b)))))
+    path = clock_path(alignment, position)
+    clock = path.clock
+    length = float(clock[-1]) if alignment.hits else min(float(clock[-1]), _LONGEST_WITHOUT_HIT)
     # A little slack, or rounding would drop the last frame.
-    played = np.arange(int(clock[-1] * rate + 1e-6) + 1) / rate
+    played = np.arange(int(length * rate + 1e-6) + 1) / rate
     # The node reached last says how the stretch that follows it is played.
     latest = np.searchsorted(clock, played + 1e-9, side="right") - 1
-    holding = held_a[latest] | held_b[latest]
+    holding = path.held_a[latest] | path.held_b[latest]
     return Playback(
         frame_rate=rate,
-        times_a=np.interp(played, clock, node_a),
-        times_b=np.interp(played, clock, node_b),
-        confidence=np.where(holding, np.nan, np.interp(played, clock, confidence)),
-        held_a=held_a[latest],
-        held_b=held_b[latest],
+        times_a=np.interp(played, clock, path.times_a),
+        times_b=np.interp(played, clock, path.times_b),
+        confidence=np.where(holding, np.nan, np.interp(played, clock, path.confidence)),
+        held_a=path.held_a[latest],
+        held_b=path.held_b[latest],
+    )
+
+
+def clock_path(alignment: Alignment, position: int = 0) -> ClockPath:
+    """Lay out the path of a playback: the matched pairs, and for every hold where it begins, turns and ends.
+
+    Parameters
+    ----------
+    alignment : Alignment
+        Whose hit to play. Without any, both videos run from their start at their own speed.
+    position : int
+        Which of its hits, 0 for the best.
+
+    Returns
+    -------
+    ClockPath
+    """
+    if not alignment.hits:
+        return _unaligned_path(alignment)
+    hit = alignment.hits[position]
+    times_a, times_b = alignment.a.times, alignment.b.times
+    left_out_a, left_out_b = long_gaps(alignment, hit)
+    nodes: list[tuple[float, float, float, bool, bool]] = []
+    last = len(hit) - 1
+    for k in range(len(hit)):
+        now_a, now_b, confidence = float(hit.times_a[k]), float(hit.times_b[k]), float(hit.confidence[k])
+        hold_a = hold_b = False
+        if k < last:
+            hold_a, hold_b = bool(left_out_b[k]), bool(left_out_a[k])
+            # Last unmatched frame of either video before the next pair (or the pair's own frame, if there is none).
+            until_a, until_b = float(times_a[hit.rows[k + 1] - 1]), float(times_b[hit.columns[k + 1] - 1])
+        nodes.append((now_a, now_b, confidence, hold_a, hold_b and not hold_a))
+        if hold_a:
+            nodes.append((now_a, until_b, confidence, False, hold_b))
+            now_b = until_b
+        if hold_b:
+            nodes.append((until_a, now_b, confidence, False, False))
+    columns = list(zip(*nodes, strict=True))
+    return ClockPath(
+        np.array(columns[0]),
+        np.array(columns[1]),
+        np.array(columns[2]),
+        np.array(columns[3], dtype=bool),
+        np.array(columns[4], dtype=bool),
     )
 
 
@@ -114,44 +181,16 @@ def long_gaps(alignment: Alignment, hit: Hit) -> tuple[np.ndarray, np.ndarray]:
     return until_a - hit.times_a[:-1] >= SHORTEST_HOLD, until_b - hit.times_b[:-1] >= SHORTEST_HOLD
 
 
-def _nodes(alignment: Alignment, hit: Hit) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Corners of the played path: the matched pairs, and for every hold where it begins, turns and ends."""
-    times_a, times_b = alignment.a.times, alignment.b.times
-    left_out_a, left_out_b = long_gaps(alignment, hit)
-    nodes: list[tuple[float, float, float, bool, bool]] = []
-    last = len(hit) - 1
-    for k in range(len(hit)):
-        now_a, now_b, confidence = float(hit.times_a[k]), float(hit.times_b[k]), float(hit.confidence[k])
-        hold_a = hold_b = False
-        if k < last:
-            hold_a, hold_b = bool(left_out_b[k]), bool(left_out_a[k])
-            # Last unmatched frame of either video before the next pair (or the pair's own frame, if there is none).
-            until_a, until_b = float(times_a[hit.rows[k + 1] - 1]), float(times_b[hit.columns[k + 1] - 1])
-        nodes.append((now_a, now_b, confidence, hold_a, hold_b and not hold_a))
-        if hold_a:
-            nodes.append((now_a, until_b, confidence, False, hold_b))
-            now_b = until_b
-        if hold_b:
-            nodes.append((until_a, now_b, confidence, False, False))
-    columns = list(zip(*nodes, strict=True))
-    return (
-        np.array(columns[0]),
-        np.array(columns[1]),
-        np.array(columns[2]),
-        np.array(columns[3], dtype=bool),
-        np.array(columns[4], dtype=bool),
-    )
-
-
-def _play_unaligned(alignment: Alignment, rate: float) -> Playback:
+def _unaligned_path(alignment: Alignment) -> ClockPath:
+    """From the start of both to the end of the longer one; the shorter one waits at its end."""
+    starts = (float(alignment.a.times[0]), float(alignment.b.times[0]))
     spans = [float(video.times[-1] - video.times[0]) for video in (alignment.a, alignment.b)]
-    played = np.arange(int(min(max(spans), _LONGEST_WITHOUT_HIT) * rate + 1e-6) + 1) / rate
-    never = np.zeros(len(played), dtype=bool)
-    return Playback(
-        frame_rate=rate,
-        times_a=alignment.a.times[0] + np.minimum(played, spans[0]),
-        times_b=alignment.b.times[0] + np.minimum(played, spans[1]),
-        confidence=np.full(len(played), np.nan),
+    clock = np.unique([0.0, *spans])
+    never = np.zeros(len(clock), dtype=bool)
+    return ClockPath(
+        times_a=starts[0] + np.minimum(clock, spans[0]),
+        times_b=starts[1] + np.minimum(clock, spans[1]),
+        confidence=np.full(len(clock), np.nan),
         held_a=never,
         held_b=never,
     )

@@ -58,6 +58,15 @@ def write_similarity_plot(alignment: Alignment, path: Path) -> None:
         figure.savefig(path, dpi=_DPI)
 
 
+def similarity_times(alignment: Alignment) -> tuple[np.ndarray, np.ndarray]:
+    """Times in seconds of the rows and of the columns of an alignment's similarity matrix."""
+    times_a, times_b = (
+        _cell_times(video.times, step)
+        for video, step in zip((alignment.a, alignment.b), alignment.reduction, strict=True)
+    )
+    return times_a, times_b
+
+
 def resample_matrix(
     similarity: np.ndarray, times_a: np.ndarray, times_b: np.ndarray, most_cells: int = MOST_CELLS
 ) -> tuple[np.ndarray, tuple[float, float], tuple[float, float]]:
@@ -108,11 +117,7 @@ def _time_cells(times: np.ndarray, most_cells: int) -> tuple[list[tuple[int, int
 
 
 def _draw(alignment: Alignment) -> Figure:
-    times_a, times_b = (
-        _cell_times(video.times, step)
-        for video, step in zip((alignment.a, alignment.b), alignment.reduction, strict=True)
-    )
-    grid, extent_a, extent_b = resample_matrix(alignment.similarity, times_a, times_b)
+    grid, extent_a, extent_b = resample_matrix(alignment.similarity, *similarity_times(alignment))
     width, height = _axes_size(extent_a[1] - extent_a[0], extent_b[1] - extent_b[0])
     extra = _PACING_HEIGHT if alignment.hits else 0.0
     figure = Figure(figsize=(max(width + 2.0, _NARROWEST_FIGURE), height + extra + 1.7), layout="constrained")

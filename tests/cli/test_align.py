@@ -92,6 +92,21 @@ def test_out_receives_the_four_files(known, clips, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "res ült", "two"]
 
 
+def test_html_adds_the_page(known, clips, tmp_path):
+    result = lac(*clips, "-o", tmp_path / "out", "--html", "--embed")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*REPORT_FILES, "viewer.html"])
+    assert result.stdout.rstrip().endswith(", viewer.html")
+
+
+@pytest.mark.parametrize("arguments", [["--html"], ["--embed"], ["-o", "out", "--embed"]])
+def test_html_needs_a_folder_and_embed_needs_html(arguments, known, clips):
+    result = lac(*clips, *arguments)
+    assert result.exit_code == 2
+    assert "--html" in result.stderr
+    assert "a" not in known
+
+
 def test_json_is_all_that_is_printed(known, clips, tmp_path):
     result = lac(*clips, "--json", "-o", tmp_path / "out")
     document = json.loads(result.stdout)

@@ -1,0 +1,187 @@
+"""What the page shows, as plain data."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lactoolkit.alignment.result import AlignedVideo, Alignment, Hit
+from lactoolkit.errors import ParameterError
+from lactoolkit.report.alignment_json import plain
+from lactoolkit.report.playback import SHORTEST_HOLD, clock_path
+from lactoolkit.report.similarity_plot import colour_limits, resample_matrix, similarity_times
+from lactoolkit.report.viewer.sources import VideoSource
+
+# A picture of 600 x 600 cells takes up to 350 kB, and no screen shows more of it beside two videos.
+_MOST_CELLS = 600
+# Seconds by which the time of a frame may be off: that of files whose timestamps are rounded to milliseconds.
+_TIME_TOLERANCE = 0.0011
+
+
+@dataclass(frozen=True)
+class Span:
+    """A named stretch of a video: ``start`` <= time < ``end``, in seconds from the start of the video."""
+
+    start: float
+    end: float
+    name: str
+
+    def __post_init__(self) -> None:
+        if not self.start <= self.end:
+            raise ParameterError(f"{self.name!r} must not end ({self.end!r}) before it starts ({self.start!r})")
+
+
+NO_MARKS: tuple[Sequence[Span], Sequence[Span]] = ((), ())
+
+
+def viewer_document(
+    alignment: Alignment,
+    sources: tuple[VideoSource, VideoSource],
+    labels: tuple[Sequence[Span], Sequence[Span]] = NO_MARKS,
+    deviations: tuple[Sequence[Span], Sequence[Span]] = NO_MARKS,
+) -> dict[str, Any]:
+    """Describe an alignment for the page.
+
+    Parameters
+    ----------
+    alignment : Alignment
+        What to show.
+    sources : (VideoSource, VideoSource)
+        Where the page finds A and B.
+    labels, deviations : (sequence of Span, sequence of Span)
+        Named stretches of A and of B.
+
+    Returns
+    -------
+    dict
+        Ready for :func:`json.dumps`.
+    """
+    videos = (alignment.a, alignment.b)
+    return plain(
+        {
+            "title": f"{_name(videos[0])} and {_name(videos[1])}",
+            "verdict": alignment.verdict,
+            "note": alignment.note,
+            "videos": [
+                _describe_video(video, source, spans, marked)
+                for video, source, spans, marked in zip(videos, sources, labels, deviations, strict=True)
+            ],
+            "matrix": _draw_matrix(alignment),
+            "hits": [
+                _describe_hit(alignment, position, hit, role)
+                for position, (hit, role) in enumerate(zip(alignment.hits, alignment.roles, strict=True))
+            ],
+            "unaligned": None if alignment.hits else _describe_path(alignment, 0),
+        }
+    )
+
+
+def _describe_video(
+    video: AlignedVideo, source: VideoSource, labels: Sequence[Span], deviations: Sequence[Span]
+) -> dict[str, Any]:
+    frames, times = thin_out(video.frames, video.times)
+    return {
+        "name": _name(video),
+        "url": source.url,
+        "data": source.data,
+        "mime": source.mime,
+        "offset": source.offset,
+        "sound": source.sound,
+        "width": video.width,
+        "height": video.height,
+        "frame_rate": video.frame_rate,
+        "frames": frames,
+        "times": times,
+        "labels": [[span.start, span.end, span.name] for span in sorted(labels, key=lambda span: span.start)],
+        "deviations": [[span.start, span.end, span.name] for span in sorted(deviations, key=lambda span: span.start)],
+    }
+
+
+def _name(video: AlignedVideo) -> str:
+    return plain(Path(video.path.name))
+
+
+def thin_out(
+    frames: np.ndarray, times: np.ndarray, tolerance: float = _TIME_TOLERANCE
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep as few frames as give the times of all others by linear interpolation.
+
+    Parameters
+    ----------
+    frames : ndarray, shape (T,), int64
+        Frame numbers, increasing.
+    times : ndarray, shape (T,), float64
+        Their times in seconds.
+    tolerance : float
+        Seconds by which an interpolated time may be off.
+
+    Returns
+    -------
+    frames, times : ndarray, shape (K,)
+        The first, the last, and those where the frame rate changes.
+    """
+    kept = [0]
+    low, high = -np.inf, np.inf
+    last = len(frames) - 1
+    for k in range(1, last + 1):
+        length, rise = float(frames[k] - frames[kept[-1]]), float(times[k] - times[kept[-1]])
+        if not low <= rise / length <= high:  # no line from the last one kept passes all of those since
+            kept.append(k - 1)
+            low, high = -np.inf, np.inf
+            length, rise = float(frames[k] - frames[k - 1]), float(times[k] - times[k - 1])
+        low, high = max(low, (rise - tolerance) / length), min(high, (rise + tolerance) / length)
+    if last > 0:
+        kept.append(last)
+    return frames[kept], times[kept]
+
+
+def _describe_hit(alignment: Alignment, position: int, hit: Hit, role: str) -> dict[str, Any]:
+    return {
+        "number": position + 1,
+        "role": role,
+        "p_value": hit.p_value,
+        "confidence": hit.mean_confidence,
+        "pacing": hit.pacing,
+        "pairs": len(hit),
+        "gaps": [
+            [gap.video, gap.first_time, gap.last_time, gap.meaning]
+            for gap in hit.gaps
+            if _gap_length(alignment, gap.video, gap.first_time, gap.last_time) >= SHORTEST_HOLD
+        ],
+        **_describe_path(alignment, position),
+    }
+
+
+def _gap_length(alignment: Alignment, letter: str, first: float, last: float) -> float:
+    """Seconds that a run of frames is shown, the last one included."""
+    video = alignment.a if letter == "a" else alignment.b
+    return last - first + (float(np.median(np.diff(video.times))) if len(video.times) > 1 else 0.0)
+
+
+def _describe_path(alignment: Alignment, position: int) -> dict[str, Any]:
+    path = clock_path(alignment, position)
+    return {
+        "a": path.times_a,
+        "b": path.times_b,
+        "confidence_path": np.round(path.confidence.astype(np.float64), 3),
+        # 1 where A waits, 2 where B does.
+        "held": path.held_a.astype(int) + 2 * path.held_b.astype(int),
+    }
+
+
+def _draw_matrix(alignment: Alignment) -> dict[str, Any]:
+    """The similarity of every moment of A (across) with every moment of B (upwards) as a grey picture."""
+    grid, extent_a, extent_b = resample_matrix(alignment.similarity, *similarity_times(alignment), _MOST_CELLS)
+    low, high = colour_limits(grid)
+    levels = np.nan_to_num((grid.T[::-1] - low) / (high - low)).clip(0, 1)
+    file = io.BytesIO()
+    Image.fromarray((levels * 255).round().astype(np.uint8)).save(file, "png", optimize=True)
+    picture = base64.b64encode(file.getvalue()).decode()
+    return {"picture": f"data:image/png;base64,{picture}", "extent_a": extent_a, "extent_b": extent_b}

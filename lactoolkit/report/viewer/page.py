@@ -1,0 +1,106 @@
+"""The page: its template, style and scripts put together with what there is to show."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from lactoolkit.alignment.result import Alignment
+from lactoolkit.report.viewer import COPY_NAMES
+from lactoolkit.report.viewer.document import NO_MARKS, Span, viewer_document
+from lactoolkit.report.viewer.sources import embed_video, refer_to_video
+
+_SCRIPTS = ("path.js", "player.js", "drawing.js", "main.js")
+
+
+def write_viewer(
+    alignment: Alignment,
+    folder: Path,
+    *,
+    embed: bool = False,
+    labels: tuple[Sequence[Span], Sequence[Span]] = NO_MARKS,
+    deviations: tuple[Sequence[Span], Sequence[Span]] = NO_MARKS,
+    progress: bool = False,
+) -> None:
+    """Write ``viewer.html`` into a folder.
+
+    The page refers to the videos where they are, by relative paths. A video that browsers do not play (HEVC, ProRes,
+    AVI, ...) is copied into the folder as H.264, as ``video_a.mp4`` or ``video_b.mp4``, in the stretch that was
+    analysed.
+
+    Parameters
+    ----------
+    alignment : Alignment
+        What to show; its input files must still be where they were.
+    folder : Path
+        An existing folder; files in it are replaced.
+    embed : bool
+        Whether the page holds the videos itself, so that it can be passed on as one file.
+    labels : (sequence of Span, sequence of Span)
+        Named stretches of A and of B, such as the phases of the process, shown beside the videos.
+    deviations : (sequence of Span, sequence of Span)
+        Stretches of A and of B to point out, in a list and as marks.
+    progress : bool
+        Whether to show a progress bar on stderr when a video has to be copied.
+
+    Raises
+    ------
+    VideoError
+        If an input can no longer be read.
+    ParameterError
+        If a label or deviation ends before it starts, or a video is too large to be embedded.
+    OSError
+        If a file cannot be written.
+    """
+    sources = []
+    for video, name in zip((alignment.a, alignment.b), COPY_NAMES, strict=True):
+        place = embed_video if embed else refer_to_video
+        sources.append(place(video, folder / name, progress=progress))
+    document = viewer_document(alignment, (sources[0], sources[1]), labels, deviations)
+    (folder / "viewer.html").write_text(assemble_page(document), encoding="utf-8")
+
+
+def assemble_page(document: dict[str, Any]) -> str:
+    """Put the page together.
+
+    Parameters
+    ----------
+    document : dict
+        From :func:`lactoolkit.report.viewer.document.viewer_document`.
+
+    Returns
+    -------
+    str
+        HTML that refers to nothing but the two videos. Its content security policy lets no script run but its own,
+        and nothing be fetched.
+    """
+    package = files(__package__)
+    script = "".join((package / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "img-src data:; media-src 'self' file: blob:; base-uri 'none'; form-action 'none'"
+    )
+    parts = {
+        "policy": html.escape(policy),
+        "title": html.escape(document["title"]),
+        "style": (package / "style.css").read_text(encoding="utf-8"),
+        "data": script_json(document),
+        "script": script,
+    }
+    template = (package / "template.html").read_text(encoding="utf-8")
+    # In one pass: what is put in is not searched for marks again.
+    return re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], template)
+
+
+def script_json(value: Any) -> str:
+    """Write JSON that may stand in a script element: nothing in it can end the element or open a comment."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
