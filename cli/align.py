@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .align_many import align_many, many_videos_options
 from .notices import compilation_notice
 from .options import TIME, embedding_options, report_options, video_path, wants_progress
 from .tables import format_table
 
 if TYPE_CHECKING:
+    from lactoolkit.alignment.many import PairJob
     from lactoolkit.alignment.result import Alignment, Hit
 
 _SAMPLES = 10
@@ -20,8 +22,7 @@ _NOT_ALIGNED = 3  # exit status of --fail-on-none
 
 
 @click.command()
-@click.argument("a", type=video_path())
-@click.argument("b", type=video_path())
+@click.argument("videos", nargs=-1, type=video_path(), metavar="A B [MORE...]")
 @report_options("lac align")
 @embedding_options
 @click.option("--start-a", type=TIME, help="Leave out what comes before this time in A (62.5 or 1:02.5).")
@@ -38,10 +39,10 @@ _NOT_ALIGNED = 3  # exit status of --fail-on-none
 )
 @click.option("--html", is_flag=True, help="Add viewer.html, a page that plays both videos in step (needs -o).")
 @click.option("--embed", is_flag=True, help="Put the videos into viewer.html, to pass it on as one file.")
+@many_videos_options
 @click.option("--fail-on-none", is_flag=True, help="Exit with status 3 unless the verdict is `aligned`.")
 def align(
-    a: Path,
-    b: Path,
+    videos: tuple[Path, ...],
     out: Path | None,
     as_json: bool,
     quiet: bool,
@@ -53,6 +54,8 @@ def align(
     hits: int,
     html: bool,
     embed: bool,
+    pair_list: Path | None,
+    workers: int,
     fail_on_none: bool,
     **embedding: Any,
 ) -> None:
@@ -64,18 +67,45 @@ def align(
     alignment.json (everything else), similarity.png and side_by_side.mp4 (both videos playing in step); with --html
     also viewer.html, a page to open in a browser: both videos in step, the similarity map, confidence and lists.
 
+    More than two videos are all aligned with the first: FOLDER receives such a folder for each, summary.csv and
+    grid.mp4, all of them on the clock of the first. With --pairs, the pairs of a list are aligned. Run the same command
+    again to go on after an interruption.
+
     \b
     Examples:
       lac align first_swing.mp4 second_swing.mp4
       lac align first_swing.mp4 second_swing.mp4 -o swings --start-b 1:02.5
       lac align one_squat.mp4 set_of_ten.mp4 --hits 10
       lac align first_swing.mp4 second_swing.mp4 -o swings --html
+      lac align reference.mp4 take1.mp4 take2.mp4 take3.mp4 -o takes --workers 2
+      lac align --pairs pairs.csv -o results
     """
     if html and out is None:
         raise click.UsageError("--html needs -o FOLDER, the folder to write viewer.html into.")
     if embed and not html:
         raise click.UsageError("--embed goes with --html: it puts the videos into viewer.html.")
     progress = wants_progress(quiet)
+    if pair_list is not None or len(videos) > 2:
+        jobs = _jobs(videos, pair_list, start_a, end_a, start_b, end_b)
+        align_many(
+            jobs,
+            out,
+            grid=pair_list is None,
+            as_json=as_json,
+            quiet=quiet,
+            fail_on_none=fail_on_none,
+            html=html,
+            embed=embed,
+            overwrite=overwrite,
+            workers=workers,
+            progress=progress,
+            hits=hits,
+            **embedding,
+        )
+        return
+    if len(videos) != 2:
+        raise click.UsageError("name two videos or more, or a list of pairs (--pairs)")
+    a, b = videos
     if out is not None:
         from lactoolkit.report.bundle import check_output
 
@@ -106,6 +136,27 @@ def align(
         click.echo("\n\n".join(_describe(alignment, out, quiet)))
     if fail_on_none and not alignment.significant:
         raise click.exceptions.Exit(_NOT_ALIGNED)
+
+
+def _jobs(
+    videos: tuple[Path, ...],
+    pair_list: Path | None,
+    start_a: float | None,
+    end_a: float | None,
+    start_b: float | None,
+    end_b: float | None,
+) -> list[PairJob]:
+    from lactoolkit.alignment.many import read_pairs, star_jobs
+
+    if pair_list is None:
+        if start_b is not None or end_b is not None:
+            raise click.UsageError("--start-b and --end-b are for two videos; with more, list them (--pairs)")
+        return star_jobs(videos[0], videos[1:], start=start_a, end=end_a)
+    if videos:
+        raise click.UsageError("name videos or give a list of pairs (--pairs), not both")
+    if any(time is not None for time in (start_a, end_a, start_b, end_b)):
+        raise click.UsageError("with --pairs, ranges are columns of the list: start_a, end_a, start_b, end_b")
+    return read_pairs(pair_list)
 
 
 def _describe(alignment: Alignment, out: Path | None, quiet: bool) -> list[str]:

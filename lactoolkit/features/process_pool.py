@@ -1,0 +1,145 @@
+"""Work on many items, one after the other or in several processes: one bad item stops no other."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from types import FrameType
+from typing import Generic, TypeVar
+
+from lactoolkit.errors import LacToolkitError, LacToolkitWarning, ParameterError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+_leaving = False  # in a worker: it was asked to end
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Item, Result]):
+    """What became of one item.
+
+    Parameters
+    ----------
+    item : object
+        The item.
+    result : object or None
+        What the work gave; None if it failed.
+    error : str
+        Why it failed, else "".
+    """
+
+    item: Item
+    result: Result | None
+    error: str = ""
+
+
+def run_items(
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int = 1
+) -> Generator[Outcome[Item, Result]]:
+    """Call a function on every item, and give what became of it as soon as that is known.
+
+    Errors of lactoolkit and of the file system fail the item; other exceptions are bugs and stop everything. When the
+    generator is closed or interrupted, processes that are at work are ended.
+
+    Parameters
+    ----------
+    work : callable
+        For ``workers`` above 1 it, the items and the results must be picklable.
+    items : sequence
+        The items.
+    workers : int
+        Processes side by side, each with its share of the cores; 1 works in this process.
+
+    Yields
+    ------
+    Outcome
+        In order of completion.
+
+    Raises
+    ------
+    ParameterError
+        For ``workers`` below 1.
+
+    Warns
+    -----
+    LacToolkitWarning
+        Whatever the work warns of.
+    """
+    if workers < 1:
+        raise ParameterError(f"workers (--workers) is {workers}; it must be at least 1")
+    workers = min(workers, len(items))
+    if workers <= 1:
+        for item in items:
+            yield _attempt(work, item)
+        return
+    context = multiprocessing.get_context("spawn")  # torch's thread pools do not survive a fork
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (_share_of_cores(workers),))
+    try:
+        futures = {pool.submit(partial(_work_aside, work), item): item for item in items}
+        for future in as_completed(futures):
+            try:
+                outcome, messages = future.result()
+            except BrokenProcessPool:
+                outcome, messages = Outcome(futures[future], None, "a worker process died; use fewer workers"), []
+            for category, message in messages:
+                warnings.warn(message, category, stacklevel=2)
+            yield outcome
+        pool.shutdown()
+    except BaseException:  # Ctrl-C above all: let no worker go on with what nobody waits for
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+
+
+def _attempt(work: Callable[[Item], Result], item: Item) -> Outcome[Item, Result]:
+    try:
+        return Outcome(item, work(item))
+    except (LacToolkitError, OSError) as error:
+        return Outcome(item, None, str(error))
+
+
+def _work_aside(
+    work: Callable[[Item], Result], item: Item
+) -> tuple[Outcome[Item, Result], list[tuple[type[LacToolkitWarning], str]]]:
+    """Work in another process: warnings are given to the one that knows how to show them."""
+    if _leaving:  # the pool hands out one item ahead
+        sys.exit(143)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LacToolkitWarning)
+        outcome = _attempt(work, item)
+    messages = [(one.category, str(one.message)) for one in caught if issubclass(one.category, LacToolkitWarning)]
+    return outcome, messages
+
+
+def _share_of_cores(workers: int) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // workers)
+
+
+def _start_worker(threads: int) -> None:
+    # Ctrl-C reaches every process of the terminal; the main process alone decides what follows.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    # Read by numba and torch when they are imported, which no worker has done yet.
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = str(threads)
+
+
+def _leave(_: int, __: FrameType | None) -> None:
+    """Unwind the stack, so that temporary files go away."""
+    global _leaving
+    _leaving = True
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)

@@ -1,0 +1,47 @@
+"""Working on many items in this and in other processes."""
+
+import multiprocessing
+import os
+import time
+from functools import partial
+
+import pytest
+from pool_work import half, slow
+
+from lactoolkit.errors import ParameterError, VideoWarning
+from lactoolkit.features.process_pool import run_items
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_bad_item_stops_no_other(workers):
+    with pytest.warns(VideoWarning, match="six"):
+        outcomes = {one.item: one for one in run_items(half, [4, 3, 6], workers)}
+    assert {item: one.result for item, one in outcomes.items()} == {4: 2, 3: None, 6: 3}
+    assert outcomes[3].error == "3 is odd"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_bugs_stop_everything(workers):
+    with pytest.raises(ZeroDivisionError):
+        list(run_items(half, [100, 2], workers))
+
+
+def test_closing_ends_what_is_at_work_and_cleans_up(tmp_path):
+    before = set(multiprocessing.active_children())
+    run = run_items(partial(slow, folder=tmp_path), [0, 1, 2, 3], 2)
+    assert next(run).result not in (None, os.getpid())
+    while not (tmp_path / "begun_1").exists():
+        time.sleep(0.02)
+    begun = time.monotonic()
+    run.close()
+    for process in set(multiprocessing.active_children()) - before:
+        process.join(20)
+        assert not process.is_alive()
+    assert time.monotonic() - begun < 30
+    assert (tmp_path / "unwound_1").exists()
+    assert not (tmp_path / "begun_3").exists()
+
+
+def test_no_workers():
+    with pytest.raises(ParameterError, match="--workers"):
+        next(run_items(half, [2], 0))

@@ -1,0 +1,26 @@
+"""Work for other processes, which import it by name: they cannot import test modules."""
+
+import os
+import time
+import warnings
+
+from lactoolkit.errors import VideoError, VideoWarning
+
+
+def half(number):
+    if number % 2:
+        raise VideoError(f"{number} is odd")
+    if number == 6:
+        warnings.warn("six", VideoWarning, stacklevel=1)
+    if number == 100:
+        raise ZeroDivisionError
+    return number // 2
+
+
+def slow(number, folder):
+    (folder / f"begun_{number}").touch()
+    try:
+        time.sleep(60 if number else 0)
+    finally:
+        (folder / f"unwound_{number}").touch()
+    return os.getpid()
