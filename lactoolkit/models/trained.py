@@ -49,9 +49,9 @@ class FeatureReduction(nn.Module):
         mean = features.mean(dim=0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            _, singular, directions = torch.pca_lowrank((features - mean).cpu(), q=size, center=False, niter=4)
+            _, singular, directions = torch.pca_lowrank(features - mean, q=size, center=False)
         variance = float(singular.square().mean()) / len(features)
-        return cls(mean, directions.to(features.device) / max(variance, 1e-12) ** 0.5)
+        return cls(mean, directions / max(variance, 1e-12) ** 0.5)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map (..., F) to (..., K)."""

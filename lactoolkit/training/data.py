@@ -333,7 +333,9 @@ class FeatureBank:
         return self._values[self._starts[videos, views][:, None, None] + neighbours]
 
 
-def fit_reduction(videos: Sequence[LoadedVideo], components: int, seed: int) -> FeatureReduction | None:
+def fit_reduction(
+    videos: Sequence[LoadedVideo], components: int, seed: int, device: torch.device
+) -> FeatureReduction | None:
     """Principal components of up to 4096 frames spread over all views; None for ``components = 0``."""
     if components == 0:
         return None
@@ -341,4 +343,4 @@ def fit_reduction(videos: Sequence[LoadedVideo], components: int, seed: int) -> 
     places = [(view, row) for view, one in enumerate(views) for row in range(len(one))]
     chosen = np.unique(np.linspace(0, len(places) - 1, min(len(places), _REDUCTION_FRAMES)).round().astype(int))
     rows = np.stack([views[view][row] for view, row in (places[k] for k in chosen)])
-    return FeatureReduction.fit(torch.from_numpy(rows).float(), components, seed)
+    return FeatureReduction.fit(torch.from_numpy(rows).to(device).float(), components, seed)

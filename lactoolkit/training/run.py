@@ -169,7 +169,7 @@ class TrainingRun:
         if features.inputs == MAPS:
             maps = MapBackbone(features.encoder, features.weights, features.unfreeze)
             return maps, None, maps.channels
-        reduction = fit_reduction(self.training, features.components, self.config.training.seed)
+        reduction = fit_reduction(self.training, features.components, self.config.training.seed, self.team.device)
         return None, reduction, self.training[0].views[0].shape[1] if reduction is None else reduction.size
 
     def validate(self) -> Validation:
