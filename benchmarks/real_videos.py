@@ -115,15 +115,17 @@ def speech_records(source: Path, folder: Path) -> Iterator[VideoRecord]:
     """The six words of every sentence, in one order always; silence is background."""
     for path in sorted(source.glob("*.mpg")):
         phases = np.full(count_frames(path), -1)
-        lines = [line.split() for line in (source / "align" / f"{path.stem}.align").read_text().splitlines()]
-        words = [
-            (round(int(start) / 1000), round(int(end) / 1000))
-            for start, end, word in lines
-            if word not in ("sil", "sp")
-        ]
-        for word, (start, end) in enumerate(words):
+        for word, (start, end) in enumerate(words_of(path)):
             phases[start:end] = word
         yield labelled(path, phases, SPEECH, folder, "speech")
+
+
+def words_of(path: Path) -> list[tuple[int, int]]:
+    """First frame of each word of a sentence, and the first frame behind it."""
+    lines = [line.split() for line in (path.parent / "align" / f"{path.stem}.align").read_text().splitlines()]
+    return [
+        (round(int(start) / 1000), round(int(end) / 1000)) for start, end, word in lines if word not in ("sil", "sp")
+    ]
 
 
 def event_records(
