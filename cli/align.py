@@ -9,7 +9,15 @@ import click
 
 from .align_many import align_many, many_videos_options
 from .notices import compilation_notice
-from .options import TIME, embedding_options, report_options, video_path, wants_progress
+from .options import (
+    TIME,
+    embedding_options,
+    export_epilog,
+    export_option,
+    report_options,
+    video_path,
+    wants_progress,
+)
 from .tables import format_table
 
 if TYPE_CHECKING:
@@ -21,7 +29,7 @@ _GAPS, _GAP_SECONDS = 5, 0.5  # gaps printed at most, and their least length
 _NOT_ALIGNED = 3  # exit status of --fail-on-none
 
 
-@click.command()
+@click.command(epilog=export_epilog())
 @click.argument("videos", nargs=-1, type=video_path(), metavar="A B [MORE...]")
 @report_options("lac align")
 @embedding_options
@@ -37,6 +45,7 @@ _NOT_ALIGNED = 3  # exit status of --fail-on-none
     metavar="K",
     help="Look for the K best stretches: repetitions, and parts in another order.",
 )
+@export_option
 @click.option("--html", is_flag=True, help="Add viewer.html, a page that plays both videos in step (needs -o).")
 @click.option("--embed", is_flag=True, help="Put the videos into viewer.html, to pass it on as one file.")
 @many_videos_options
@@ -52,6 +61,7 @@ def align(
     start_b: float | None,
     end_b: float | None,
     hits: int,
+    exports: tuple[str, ...],
     html: bool,
     embed: bool,
     pair_list: Path | None,
@@ -76,10 +86,12 @@ def align(
       lac align first_swing.mp4 second_swing.mp4
       lac align first_swing.mp4 second_swing.mp4 -o swings --start-b 1:02.5
       lac align one_squat.mp4 set_of_ten.mp4 --hits 10
-      lac align first_swing.mp4 second_swing.mp4 -o swings --html
       lac align reference.mp4 take1.mp4 take2.mp4 take3.mp4 -o takes --workers 2
       lac align --pairs pairs.csv -o results
+      lac align first_swing.mp4 second_swing.mp4 -o swings --html --export overlay,otio
     """
+    if exports and out is None:
+        raise click.UsageError("--export needs -o FOLDER, the folder to write into.")
     if html and out is None:
         raise click.UsageError("--html needs -o FOLDER, the folder to write viewer.html into.")
     if embed and not html:
@@ -94,6 +106,7 @@ def align(
             as_json=as_json,
             quiet=quiet,
             fail_on_none=fail_on_none,
+            exports=exports,
             html=html,
             embed=embed,
             overwrite=overwrite,
@@ -109,7 +122,7 @@ def align(
     if out is not None:
         from lactoolkit.report.bundle import check_output
 
-        check_output(out, overwrite=overwrite)
+        check_output(out, exports=exports, overwrite=overwrite)
     from lactoolkit.alignment.align import align_videos
 
     with compilation_notice(progress):
@@ -127,7 +140,7 @@ def align(
     if out is not None:
         from lactoolkit.report.bundle import write_report
 
-        write_report(alignment, out, html=html, embed=embed, overwrite=overwrite, progress=progress)
+        write_report(alignment, out, exports=exports, html=html, embed=embed, overwrite=overwrite, progress=progress)
     if as_json:
         from lactoolkit.report.alignment_json import alignment_document, dump_document
 

@@ -105,6 +105,37 @@ def overwrite_option(what: str) -> Callable[[Command], Command]:
     return click.option("--overwrite", is_flag=True, help=f"Replace {what}.")
 
 
+def export_option(command: Command) -> Command:
+    """Add ``--export NAME[,NAME...]``, as a tuple of names."""
+    return click.option(
+        "--export",
+        "exports",
+        multiple=True,
+        callback=_read_exports,
+        metavar="NAME[,NAME...]",
+        help="Write further files into FOLDER (needs -o); the names are below.",
+    )(command)
+
+
+def _read_exports(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    from lactoolkit.report.exports import EXPORT_FORMATS
+
+    names = tuple(dict.fromkeys(name.strip() for part in value for name in part.split(",")))
+    for name in names:
+        if name not in EXPORT_FORMATS:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(EXPORT_FORMATS)}.", context, parameter)
+    return names
+
+
+def export_epilog() -> str:
+    """All names of ``--export``, for the end of a command's help."""
+    from lactoolkit.report.exports import EXPORT_FORMATS
+
+    width = max(map(len, EXPORT_FORMATS))
+    lines = [f"  {entry.name.ljust(width)}  {entry.description}" for entry in EXPORT_FORMATS.values()]
+    return "\b\nNames for --export:\n" + "\n".join(lines)
+
+
 def report_options(command_name: str) -> Callable[[Command], Command]:
     """Add ``--out FOLDER``, ``--json`` (as_json), ``--quiet`` and ``--overwrite`` to a command of that name."""
 

@@ -100,6 +100,7 @@ def render_video(
     display_matrix: tuple[int, int, int, int] | None = None,
     cover: bool = False,
     audio: bool = False,
+    timecode: str | None = None,
 ) -> np.ndarray:
     """Write a clip and return the exact times of its frames.
 
@@ -117,6 +118,8 @@ def render_video(
         to turn the picture clockwise by 90 degrees.
     cover, audio : bool
         Whether a cover picture comes first in the file, and silence beside the video.
+    timecode : str, optional
+        The first frame's SMPTE timecode; in MP4 and MOV a track of its own, as cameras write it.
 
     Returns
     -------
@@ -127,6 +130,8 @@ def render_video(
         step = Fraction(1) / (Fraction(rate).limit_denominator(1001) * time_base)
         ticks = [first_tick + round(k * step) for k in range(count)]
     with av.open(str(path), "w", format=container_format, options=container_options or {}) as container:
+        if timecode is not None:
+            container.metadata["timecode"] = timecode
         stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1001), options=codec_options or {})
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         stream.time_base = stream.codec_context.time_base = time_base

@@ -21,6 +21,7 @@ from lactoolkit.features.video_embeddings import checkpoint_identity
 from lactoolkit.models.registry import encoder_identity
 from lactoolkit.report.alignment_json import alignment_document, dump_document, plain
 from lactoolkit.report.bundle import write_report
+from lactoolkit.report.exports import check_exports
 from lactoolkit.report.grid_video import GridPanel, write_grid_video
 from lactoolkit.report.playback import SMOOTH_RATE
 from lactoolkit.video.csv_table import replacing_text
@@ -77,6 +78,7 @@ def run_batch(
     out: str | Path | None = None,
     *,
     grid: bool = False,
+    exports: Sequence[str] = (),
     html: bool = False,
     embed: bool = False,
     overwrite: bool = False,
@@ -100,7 +102,7 @@ def run_batch(
         there, of the same two files, are kept.
     grid : bool
         Whether to write ``grid.mp4``; all pairs have the same video A then.
-    html, embed : bool
+    exports, html, embed
         As for :func:`lactoolkit.write_report`.
     overwrite : bool
         Align all pairs anew, and allow ``out`` to be a batch with other options.
@@ -124,10 +126,14 @@ def run_batch(
         If ``out`` is something else, was made with other options, or cannot be written.
     EncoderError, CheckpointError
         If the encoder cannot be used.
+    ParameterError, MissingDependencyError
+        If an export is unknown or needs a package that is not installed.
     """
+    check_exports(exports)
     encoder, weights = options.get("encoder", "lite0"), options.get("weights")
     identity = checkpoint_identity(encoder, weights) or encoder_identity(str(encoder), weights=weights)
-    asked = plain({**options, "html": html, "embed": embed, "encoder_identity": identity})
+    extra = {"exports": list(exports), "html": html, "embed": embed}
+    asked = plain({**options, **extra, "encoder_identity": identity})
     reports: dict[str, PairReport] = {job.name: PairReport(job, "left") for job in jobs}
     folder = None if out is None else _open_batch(Path(out), asked, overwrite)
     if folder is not None and not overwrite:
@@ -136,7 +142,7 @@ def run_batch(
             if kept is not None:
                 reports[job.name] = PairReport(job, "kept", kept)
     waiting = [job for job in jobs if reports[job.name].status == "left"]
-    finish = None if folder is None else partial(_write_pair, folder=folder, html=html, embed=embed)
+    finish = None if folder is None else partial(_write_pair, folder=folder, **extra)
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(waiting), desc="aligning", unit="pair", disable=not progress)
     try:
         with bar:
@@ -221,9 +227,9 @@ def _plain_video(path: Path) -> AlignedVideo:
     return AlignedVideo(path, "", none.astype(np.int64), none, info.frame_rate, info.width, info.height)
 
 
-def _write_pair(alignment: Alignment, job: PairJob, *, folder: Path, html: bool, embed: bool) -> None:
+def _write_pair(alignment: Alignment, job: PairJob, *, folder: Path, **extra: Any) -> None:
     place = folder / job.name
-    write_report(alignment, place, html=html, embed=embed, overwrite=place.exists())
+    write_report(alignment, place, **extra, overwrite=place.exists())
 
 
 def _open_batch(folder: Path, asked: dict[str, Any], overwrite: bool) -> Path:

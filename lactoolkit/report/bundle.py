@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lactoolkit.alignment.result import Alignment
 from lactoolkit.report.alignment_json import FORMAT_NAME
+from lactoolkit.report.exports import EXPORT_FORMATS, check_exports, write_exports
 from lactoolkit.report.output_folder import ReportKind, check_folder, result_folder
 from lactoolkit.report.viewer import VIEWER_FILES
 
 REPORT_FILES = ("pairs.csv", "alignment.json", "similarity.png", "side_by_side.mp4")
-_KIND = ReportKind("lac align", (*REPORT_FILES, *VIEWER_FILES), "alignment.json", FORMAT_NAME)
+_EXPORTED_FILES = tuple(name for entry in EXPORT_FORMATS.values() if entry.writer for name in entry.files)
+_KIND = ReportKind("lac align", (*REPORT_FILES, *VIEWER_FILES, *_EXPORTED_FILES), "alignment.json", FORMAT_NAME)
 
 
-def check_output(out: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+def check_output(out: str | os.PathLike[str], *, exports: Sequence[str] = (), overwrite: bool = False) -> Path:
     """Check that a report can be written to a folder, before any time is spent on computing it.
 
     Parameters
     ----------
     out : path
         The folder that is to receive the report.
+    exports : sequence of str
+        Names of further formats that will be asked for.
     overwrite : bool
         Whether a report that is already there may be replaced.
 
@@ -34,7 +39,12 @@ def check_output(out: str | os.PathLike[str], *, overwrite: bool = False) -> Pat
     ------
     OutputError
         If the folder exists and may not be replaced, or if its parent is no folder or cannot be written to.
+    ParameterError
+        If an export is unknown.
+    MissingDependencyError
+        If an export needs a package that is not installed.
     """
+    check_exports(exports)
     return check_folder(out, _KIND, overwrite=overwrite)
 
 
@@ -42,6 +52,7 @@ def write_report(
     alignment: Alignment,
     out: str | os.PathLike[str],
     *,
+    exports: Sequence[str] = (),
     html: bool = False,
     embed: bool = False,
     overwrite: bool = False,
@@ -58,6 +69,8 @@ def write_report(
         What to report.
     out : path
         The folder to create; missing parents are created too.
+    exports : sequence of str
+        Names of further formats, from :data:`lactoolkit.report.exports.EXPORT_FORMATS`.
     html : bool
         Whether to add ``viewer.html``, a page that plays both videos in step.
     embed : bool
@@ -79,7 +92,9 @@ def write_report(
     VideoError
         If an input can no longer be read.
     ParameterError
-        If a video is too long to be embedded.
+        If an export is unknown, or a video is too long to be embedded.
+    MissingDependencyError
+        If an export needs a package that is not installed.
 
     Examples
     --------
@@ -91,11 +106,13 @@ def write_report(
     # Imported here: it loads PyAV.
     from lactoolkit.report.side_by_side import write_side_by_side
 
+    check_exports(exports)
     with result_folder(out, _KIND, overwrite=overwrite) as unfinished, ThreadPoolExecutor(1) as other:
         # The video keeps its thread waiting for decoder and encoder; the rest is done meanwhile.
         written = other.submit(_write_tables_and_plot, alignment, unfinished)
         write_side_by_side(alignment, unfinished / "side_by_side.mp4", progress=progress)
         written.result()
+        write_exports(alignment, exports, unfinished, progress=progress)
         if html:
             # Imported here: it loads matplotlib.
             from lactoolkit.report.viewer.page import write_viewer

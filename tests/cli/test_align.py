@@ -1,7 +1,9 @@
 """lac align: what it prints, what it writes, what it refuses. The alignment itself is tested elsewhere."""
 
 import dataclasses
+import importlib.util
 import json
+import re
 import subprocess
 import sys
 
@@ -15,6 +17,7 @@ from videos import render_audio, render_video
 import lactoolkit.alignment.align
 from lactoolkit.alignment.result import GapRun
 from lactoolkit.report.bundle import REPORT_FILES
+from lactoolkit.report.exports import EXPORT_FORMATS
 
 
 def lac(*arguments):
@@ -90,6 +93,37 @@ def test_out_receives_the_four_files(known, clips, tmp_path):
     assert str(out) in result.stdout.splitlines()[-1]
     assert "A time" not in result.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "res ült", "two"]
+
+
+def test_exports_are_written_and_named(known, clips, tmp_path):
+    result = lac(*clips, "-o", tmp_path / "out", "--export", "npz, ffmpeg", "--export", "csv,npz")
+    assert (result.exit_code, result.stderr) == (0, "")
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == sorted([*REPORT_FILES, "alignment.npz", "ffmpeg.sh"])
+    assert result.stdout.rstrip().endswith("side_by_side.mp4, alignment.npz, ffmpeg.sh")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-o", "out", "--export", "avi"], ["-o", "out", "--export", "npz,"], ["--export", "npz"]]
+)
+def test_unknown_exports_and_no_folder_are_usage_errors(arguments, known, clips):
+    result = lac(*clips, *arguments)
+    assert result.exit_code == 2
+    assert "--export" in result.stderr
+    assert "a" not in known
+
+
+def test_a_missing_package_is_said_before_the_computation(known, clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    result = lac(*clips, "-o", tmp_path / "out", "--export", "parquet")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "pip install pyarrow" in result.stderr
+    assert "a" not in known
+
+
+def test_help_lists_all_exports():
+    text = lac("--help").stdout
+    assert all(re.search(rf"^ +{name} +\S", text, re.MULTILINE) for name in EXPORT_FORMATS)
 
 
 def test_html_adds_the_page(known, clips, tmp_path):

@@ -175,3 +175,16 @@ def test_usage_errors(arguments):
     result = lac(*arguments)
     assert result.exit_code == 2
     assert "Error: " in result.stderr
+
+
+def test_every_pair_has_its_page_and_exports(calls, clips, tmp_path):
+    out = tmp_path / "out"
+    arguments = (*clips, "-o", out, "--html", "--export", "npz,edl")
+    result = lac(*arguments)
+    assert result.exit_code == 0, result.stderr
+    expected = sorted([*REPORT_FILES, "viewer.html", "alignment.npz", "edit_a.edl", "edit_b.edl"])
+    assert all(sorted(path.name for path in (out / name).iterdir()) == expected for name in statuses(out))
+    # Asked for other files, a finished batch is not taken for the same one.
+    refused = lac(*clips, "-o", out, "--html")
+    assert refused.exit_code == 1
+    assert "exports" in refused.stderr

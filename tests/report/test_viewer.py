@@ -18,7 +18,7 @@ from videos import render_video
 from lactoolkit.errors import ParameterError, VideoError
 from lactoolkit.report.bundle import REPORT_FILES, write_report
 from lactoolkit.report.viewer import sources
-from lactoolkit.report.viewer.document import Span, thin_out
+from lactoolkit.report.viewer.document import Span
 from lactoolkit.report.viewer.page import script_json, write_viewer
 from lactoolkit.video.decoding import probe
 
@@ -81,20 +81,6 @@ def test_data_cannot_end_its_script_element(value):
     assert json.loads(text) == {"value": value}
     assert not set("<>&") & set(text)
     assert text.isascii()
-
-
-@given(st.lists(st.floats(0.001, 2), min_size=0, max_size=60), st.integers(1, 4))
-def test_thinned_times_give_all_times_back(intervals, stride):
-    times = np.concatenate(([0.0], np.cumsum(intervals)))
-    frames = np.arange(len(times)) * stride
-    kept_frames, kept_times = thin_out(frames, times, tolerance=1e-3)
-    np.testing.assert_allclose(np.interp(frames, kept_frames, kept_times), times, atol=2e-3 + 1e-9)
-    assert kept_frames[0] == frames[0]
-    assert kept_frames[-1] == frames[-1]
-
-
-def test_a_constant_rate_is_two_numbers():
-    assert len(thin_out(np.arange(100_000), np.round(np.arange(100_000) / 29.97, 3))[0]) == 2
 
 
 def test_long_videos_keep_the_page_small(tmp_path):

@@ -16,6 +16,7 @@ from lactoolkit.alignment.result import AlignedVideo, Alignment, Hit
 from lactoolkit.errors import ParameterError
 from lactoolkit.report.alignment_json import plain
 from lactoolkit.report.playback import SHORTEST_HOLD, clock_path
+from lactoolkit.report.polyline import thin_out
 from lactoolkit.report.similarity_plot import colour_limits, resample_matrix, similarity_times
 from lactoolkit.report.viewer.sources import VideoSource
 
@@ -86,7 +87,8 @@ def viewer_document(
 def _describe_video(
     video: AlignedVideo, source: VideoSource, labels: Sequence[Span], deviations: Sequence[Span]
 ) -> dict[str, Any]:
-    frames, times = thin_out(video.frames, video.times)
+    # The times of all other frames lie on straight lines between these.
+    kept = thin_out(video.frames, video.times, _TIME_TOLERANCE)
     return {
         "name": _name(video),
         "url": source.url,
@@ -97,8 +99,8 @@ def _describe_video(
         "width": video.width,
         "height": video.height,
         "frame_rate": video.frame_rate,
-        "frames": frames,
-        "times": times,
+        "frames": video.frames[kept],
+        "times": video.times[kept],
         "labels": [[span.start, span.end, span.name] for span in sorted(labels, key=lambda span: span.start)],
         "deviations": [[span.start, span.end, span.name] for span in sorted(deviations, key=lambda span: span.start)],
     }
@@ -106,40 +108,6 @@ def _describe_video(
 
 def _name(video: AlignedVideo) -> str:
     return plain(Path(video.path.name))
-
-
-def thin_out(
-    frames: np.ndarray, times: np.ndarray, tolerance: float = _TIME_TOLERANCE
-) -> tuple[np.ndarray, np.ndarray]:
-    """Keep as few frames as give the times of all others by linear interpolation.
-
-    Parameters
-    ----------
-    frames : ndarray, shape (T,), int64
-        Frame numbers, increasing.
-    times : ndarray, shape (T,), float64
-        Their times in seconds.
-    tolerance : float
-        Seconds by which an interpolated time may be off.
-
-    Returns
-    -------
-    frames, times : ndarray, shape (K,)
-        The first, the last, and those where the frame rate changes.
-    """
-    kept = [0]
-    low, high = -np.inf, np.inf
-    last = len(frames) - 1
-    for k in range(1, last + 1):
-        length, rise = float(frames[k] - frames[kept[-1]]), float(times[k] - times[kept[-1]])
-        if not low <= rise / length <= high:  # no line from the last one kept passes all of those since
-            kept.append(k - 1)
-            low, high = -np.inf, np.inf
-            length, rise = float(frames[k] - frames[k - 1]), float(times[k] - times[k - 1])
-        low, high = max(low, (rise - tolerance) / length), min(high, (rise + tolerance) / length)
-    if last > 0:
-        kept.append(last)
-    return frames[kept], times[kept]
 
 
 def _describe_hit(alignment: Alignment, position: int, hit: Hit, role: str) -> dict[str, Any]:
