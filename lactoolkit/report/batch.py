@@ -132,7 +132,7 @@ def run_batch(
     check_exports(exports)
     encoder, weights = options.get("encoder", "lite0"), options.get("weights")
     identity = checkpoint_identity(encoder, weights) or encoder_identity(str(encoder), weights=weights)
-    extra = {"exports": list(exports), "html": html, "embed": embed}
+    extra: dict[str, Any] = {"exports": list(exports), "html": html, "embed": embed}
     asked = plain({**options, **extra, "encoder_identity": identity})
     reports: dict[str, PairReport] = {job.name: PairReport(job, "left") for job in jobs}
     folder = None if out is None else _open_batch(Path(out), asked, overwrite)
