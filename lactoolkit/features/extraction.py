@@ -131,10 +131,7 @@ def extract_features(
     path = Path(path)
     info = probe(path)
     sha256 = file_sha256(path)
-    if isinstance(encoder, str):
-        tap_sizes, identity = encoder_spec(encoder).tap_sizes, encoder_identity(encoder, weights=weights)
-    else:
-        tap_sizes, identity = encoder.tap_sizes, encoder.identity
+    tap_sizes, identity = taps_and_identity(encoder, weights)
     key = entry_key(video=sha256, encoder=identity, frame_rate=frame_rate, start=start, end=end)
     picture_key = preview_key(sha256, frame_rate, start, end)
     preview_path = find_preview(picture_key) if cache and preview else None
@@ -169,6 +166,13 @@ def extract_features(
         info=info,
         preview=preview_path,
     )
+
+
+def taps_and_identity(encoder: str | FrameEncoder, weights: str | Path | None) -> tuple[tuple[int, ...], str]:
+    """Lengths of an encoder's taps and its identity, without loading one that is given by name."""
+    if isinstance(encoder, str):
+        return encoder_spec(encoder).tap_sizes, encoder_identity(encoder, weights=weights)
+    return encoder.tap_sizes, encoder.identity
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,22 @@ import torch
 
 from lactoolkit.errors import ParameterError
 from lactoolkit.features.cache import entry_key, load_entry, save_entry
-from lactoolkit.features.extraction import encode_frames, loaded_encoder, recorded_damage, warn_of_damage
-from lactoolkit.models.registry import INPUT_SIZE, encoder_identity, encoder_spec
+from lactoolkit.features.extraction import (
+    VideoFeatures,
+    encode_frames,
+    loaded_encoder,
+    recorded_damage,
+    taps_and_identity,
+    warn_of_damage,
+)
+from lactoolkit.models.registry import INPUT_SIZE
 from lactoolkit.video.augmentation import (
     Augmentation,
     AugmentationSettings,
     apply_augmentation,
     draw_augmentation,
 )
-from lactoolkit.video.decoding import VideoInfo, probe
+from lactoolkit.video.decoding import probe
 from lactoolkit.video.digest import file_sha256
 
 if TYPE_CHECKING:
@@ -28,37 +35,6 @@ if TYPE_CHECKING:
 
 # Raised when the same settings and seed give other pictures than before.
 _REVISION = 1
-
-
-@dataclass(frozen=True)
-class FeatureViews:
-    """Pooled encoder taps of V augmented copies of one video.
-
-    Parameters
-    ----------
-    frames : ndarray, shape (T,), int64
-        Native numbers of the frames, counted from 0.
-    times : ndarray, shape (T,), float64
-        Their times in seconds from the start of the video.
-    values : ndarray, shape (V, T, sum(tap_sizes)), float32
-        Pooled taps of each copy, neither centred nor normalised, rounded to float16 precision.
-    tap_sizes : tuple of int
-        Lengths of the taps.
-    encoder : str
-        Identity of the encoder.
-    sha256 : str
-        Hex digest of the video file's bytes.
-    info : VideoInfo
-        What the file says about itself.
-    """
-
-    frames: np.ndarray
-    times: np.ndarray
-    values: np.ndarray
-    tap_sizes: tuple[int, ...]
-    encoder: str
-    sha256: str
-    info: VideoInfo
 
 
 def extract_feature_views(
@@ -75,7 +51,7 @@ def extract_feature_views(
     end: float | None = None,
     cache: bool = True,
     progress: bool = False,
-) -> FeatureViews:
+) -> VideoFeatures:
     """Encode V augmented copies of a video, decoding it once, or find them in the cache.
 
     Each copy is augmented by one draw, the same for all of its frames (crop, flip, colours, blur). The draw depends on
@@ -110,7 +86,8 @@ def extract_feature_views(
 
     Returns
     -------
-    FeatureViews
+    VideoFeatures
+        With ``values`` of shape (V, T, sum(tap_sizes)), and no preview.
 
     Raises
     ------
@@ -132,10 +109,7 @@ def extract_feature_views(
     path = Path(path)
     info = probe(path)
     sha256 = file_sha256(path)
-    if isinstance(encoder, str):
-        tap_sizes, identity = encoder_spec(encoder).tap_sizes, encoder_identity(encoder, weights=weights)
-    else:
-        tap_sizes, identity = encoder.tap_sizes, encoder.identity
+    tap_sizes, identity = taps_and_identity(encoder, weights)
     keys = [
         entry_key(
             video=sha256,
@@ -171,7 +145,7 @@ def extract_feature_views(
             if cache:
                 save_entry(keys[view], **entries[view])
     warn_of_damage(path, entries[0]["damage"])
-    return FeatureViews(
+    return VideoFeatures(
         frames=entries[0]["frames"],
         times=entries[0]["times"],
         values=np.stack([entries[view]["values"].astype(np.float32) for view in range(views)]),

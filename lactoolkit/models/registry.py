@@ -13,7 +13,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from lactoolkit.errors import CheckpointError, EncoderError, ParameterError
+from lactoolkit.errors import CheckpointError, EncoderError, LacToolkitError, ParameterError
 
 INPUT_SIZE = (224, 224)
 _COARSE = 3
@@ -202,13 +202,7 @@ def checkpoint_sha256(path: str | Path) -> str:
     CheckpointError
         The file cannot be read.
     """
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CheckpointError(
-            f"checkpoint {path}: cannot be read ({error.strerror}); name a file that `lac train` wrote (RUN/best.pt)"
-        ) from error
+    return _sha256(path, CheckpointError, "checkpoint", "name a file that `lac train` wrote (RUN/best.pt)")
 
 
 def trained_identity(digest: str) -> str:
@@ -293,10 +287,12 @@ def weights_sha256(path: str | Path) -> str:
     EncoderError
         The file cannot be read.
     """
+    return _sha256(path, EncoderError, "weights", "name a state_dict file (.pth)")
+
+
+def _sha256(path: str | Path, error_type: type[LacToolkitError], what: str, remedy: str) -> str:
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise EncoderError(
-            f"weights {path}: cannot be read ({error.strerror}); name a state_dict file (.pth)"
-        ) from error
+        raise error_type(f"{what} {path}: cannot be read ({error.strerror}); {remedy}") from error
