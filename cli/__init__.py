@@ -15,6 +15,7 @@ from .extract import extract
 from .manifest import manifest
 from .repeats import repeats
 from .retrieve import retrieve
+from .sync import sync
 from .train import train
 from .transfer import transfer
 from .translation import TranslatingGroup
@@ -51,5 +52,5 @@ def main() -> None:
     """
 
 
-for _command in (align, transfer, repeats, train, evaluate, retrieve, manifest, extract, encoders, doctor):
+for _command in (align, sync, transfer, repeats, train, evaluate, retrieve, manifest, extract, encoders, doctor):
     main.add_command(_command)

@@ -35,6 +35,7 @@ _PUBLIC = {
     "soft_smith_waterman": "lactoolkit.ops",
     "soft_smith_waterman_embeddings": "lactoolkit.ops.long_pairs",
     "write_report": "lactoolkit.report.bundle",
+    "synchronise": "lactoolkit.alignment.synchronise",
     "transfer_labels": "lactoolkit.alignment.transfer",
 }
 

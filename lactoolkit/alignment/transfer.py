@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +272,24 @@ def carry_times(alignment: Alignment, times: np.ndarray) -> tuple[np.ndarray, np
     smooth = np.interp(wanted, hit.times_a, hit.confidence)
     confidence[inside] = np.where(exact, smooth, np.minimum(smooth, _inside_gap(hit)[np.minimum(before, len(hit) - 2)]))
     return moved, confidence
+
+
+def reversed_alignment(alignment: Alignment) -> Alignment:
+    """The same alignment with A and B in each other's place, without its gap runs."""
+    hits = tuple(
+        replace(
+            hit,
+            rows=hit.columns,
+            columns=hit.rows,
+            frames_a=hit.frames_b,
+            frames_b=hit.frames_a,
+            times_a=hit.times_b,
+            times_b=hit.times_a,
+            gaps=(),
+        )
+        for hit in alignment.hits
+    )
+    return replace(alignment, a=alignment.b, b=alignment.a, hits=hits, similarity=alignment.similarity.T)
 
 
 def _inside_gap(hit: Hit) -> np.ndarray:

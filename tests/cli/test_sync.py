@@ -1,0 +1,104 @@
+"""lac sync: rendered recordings of one event with known starts, tables, files."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from lactoolkit.cli import main
+from videos import render_video
+
+from lactoolkit.report.synchronisation import SYNC_FILES
+
+STARTS = (12, 0, 25)
+
+
+def lac(*arguments):
+    return CliRunner().invoke(main, ["sync", *map(str, arguments)])
+
+
+def scene(length, seed):
+    """Where a bright square stands at every moment: it moves in jerks."""
+    rng = np.random.default_rng(seed)
+    speed = np.exp(1.5 * rng.normal(size=length // 6 + 1)).repeat(6)[:length]
+    return np.cumsum(rng.normal(size=(length, 2)) * speed[:, None], axis=0)
+
+
+def camera(places, start, mirrored=False):
+    """Pictures of the scene from a start on."""
+    low, high = places.min(axis=0), places.max(axis=0)
+
+    def picture(number, height, width):
+        image = np.full((height, width, 3), 40, np.uint8)
+        row, column = (places[start + number] - low) / (high - low) * (height - 20, width - 20)
+        image[int(row) : int(row) + 20, int(column) : int(column) + 20] = (230, 200, 60)
+        return image[:, ::-1] if mirrored else image
+
+    return picture
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cameras")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LACTOOLKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        places = scene(140, 0)
+        for number, start in enumerate(STARTS):
+            render_video(folder / f"cam{number}.mp4", count=100, picture=camera(places, start, number == 1))
+        render_video(folder / "other.mp4", count=100, picture=camera(scene(140, 5), 0))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def written(clips, tmp_path_factory):
+    out = tmp_path_factory.mktemp("results") / "synced"
+    return lac(*(clips / f"cam{k}.mp4" for k in range(3)), "-o", out), out
+
+
+def test_offsets_are_those_of_the_recordings(written):
+    result, out = written
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("Cameras at one event")
+    assert sorted(path.name for path in out.iterdir()) == sorted(SYNC_FILES)
+    with open(out / "sync.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["offset"]) for row in rows] == pytest.approx([start / 30 for start in STARTS], abs=0.05)
+    assert all(float(row["confidence"]) > 0.9 and not row["outlier"] for row in rows)
+
+
+def test_coverage_names_who_shows_what(written):
+    document = json.loads((written[1] / "sync.json").read_text())
+    stretches = document["coverage"]
+    assert [len(one["videos"]) for one in stretches] == [1, 2, 3, 2, 1]
+    assert stretches[2]["start"] == pytest.approx(25 / 30, abs=0.05)
+    assert stretches[2]["end"] == pytest.approx(99 / 30, abs=0.05)
+
+
+def test_existing_results_are_kept(written, clips):
+    result = lac(clips / "cam0.mp4", clips / "cam1.mp4", "-o", written[1])
+    assert result.exit_code == 1
+    assert "exists already" in result.stderr
+
+
+def test_a_video_of_something_else_is_named(clips):
+    result = lac(clips)
+    assert result.exit_code == 0
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("other.mp4")]
+    assert "outlier: " in line
+    assert result.stdout.count("outlier") == 1
+
+
+def test_takes_at_other_speeds_get_the_clock_of_one(clips):
+    document = json.loads(lac(clips / "cam0.mp4", clips / "cam2.mp4", "--model", "warp", "--json").stdout)
+    assert document["model"] == "warp"
+    first, second = (one["curve"] for one in document["videos"])
+    # Both are recordings of one event: on the clock of either, the other is 13 frames off.
+    for point in second if document["reference"].endswith("cam0.mp4") else first:
+        assert abs(abs(point["time"] - point["clock"]) - 13 / 30) < 0.2
+
+
+def test_one_video_is_not_enough(clips):
+    result = lac(clips / "cam0.mp4")
+    assert result.exit_code == 1
+    assert "two or more" in result.stderr
