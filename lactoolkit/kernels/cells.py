@@ -36,9 +36,9 @@ from numba import njit
 from lactoolkit.kernels.scaled_numbers import (
     EMPTY,
     cast_like,
+    fraction_of_two,
     is_double,
     normalised,
-    power_of_two,
     scaled_product,
     scaled_sum,
     temperature_constants,
@@ -106,10 +106,12 @@ def forward_cell(
     gap = np.int32(max(left_exponent, up_exponent) + gap_exponent)
     exponent = max(start, gap)
     here = np.int32(weight_exponent - exponent)
-    match = weight * (diagonal * power_of_two(np.int32(diagonal_exponent + here), weight) + power_of_two(here, weight))
+    match = weight * (
+        diagonal * fraction_of_two(np.int32(diagonal_exponent + here), weight) + fraction_of_two(here, weight)
+    )
     there = np.int32(gap_exponent - exponent)
-    gap_a = (opening * left_match + extension * left_gap_a) * power_of_two(np.int32(left_exponent + there), weight)
-    gap_b = (opening * up_open + extension * up_gap_b) * power_of_two(np.int32(up_exponent + there), weight)
+    gap_a = (opening * left_match + extension * left_gap_a) * fraction_of_two(np.int32(left_exponent + there), weight)
+    gap_b = (opening * up_open + extension * up_gap_b) * fraction_of_two(np.int32(up_exponent + there), weight)
     factor, exponent = normalised(match, gap_a, gap_b, exponent)
     return match * factor, gap_a * factor, gap_b * factor, exponent
 
@@ -142,13 +144,13 @@ def backward_cell(
     right_exponent = np.int32(right_exponent + gap_exponent)
     down_exponent = np.int32(down_exponent + gap_exponent)
     exponent = max(max(diagonal_exponent, np.int32(0)), max(right_exponent, down_exponent))
-    onward = diagonal * power_of_two(np.int32(diagonal_exponent - exponent), diagonal)
-    right = right_gap_a * power_of_two(np.int32(right_exponent - exponent), diagonal)
-    down = down_gap_b * power_of_two(np.int32(down_exponent - exponent), diagonal)
+    onward = diagonal * fraction_of_two(np.int32(diagonal_exponent - exponent), diagonal)
+    right = right_gap_a * fraction_of_two(np.int32(right_exponent - exponent), diagonal)
+    down = down_gap_b * fraction_of_two(np.int32(down_exponent - exponent), diagonal)
     gap_b = onward + down_extension * down
     turn = onward + down_opening * down
     gap_a = turn + right_extension * right
-    match = turn + right_opening * right + power_of_two(np.int32(-exponent), diagonal)
+    match = turn + right_opening * right + fraction_of_two(np.int32(-exponent), diagonal)
     factor, exponent = normalised(match, gap_a, gap_b, exponent)
     return match * factor, gap_a * factor, gap_b * factor, exponent
 
@@ -169,11 +171,11 @@ def forward_cell_tangent(
     gap = np.int32(max(left_exponent, up_exponent) + gap_exponent)
     exponent = max(start, gap)
     here = np.int32(weight_exponent - exponent)
-    scale = weight * power_of_two(np.int32(diagonal_exponent + here), weight)
-    match = scale * diagonal + weight * power_of_two(here, weight)
+    scale = weight * fraction_of_two(np.int32(diagonal_exponent + here), weight)
+    match = scale * diagonal + weight * fraction_of_two(here, weight)
     match_tangent = scale * diagonal_tangent + weight_rate * match
     there = np.int32(gap_exponent - exponent)
-    scale = power_of_two(np.int32(left_exponent + there), weight)
+    scale = fraction_of_two(np.int32(left_exponent + there), weight)
     opened = opening * left_match
     extended = extension * left_gap_a
     gap_a = (opened + extended) * scale
@@ -183,7 +185,7 @@ def forward_cell_tangent(
         + extension * left_gap_a_tangent
         + extension_rate * extended
     ) * scale
-    scale = power_of_two(np.int32(up_exponent + there), weight)
+    scale = fraction_of_two(np.int32(up_exponent + there), weight)
     opened = opening * up_open
     extended = extension * up_gap_b
     gap_b = (opened + extended) * scale
@@ -211,11 +213,11 @@ def backward_cell_tangent(
     right_exponent = np.int32(right_exponent + gap_exponent)
     down_exponent = np.int32(down_exponent + gap_exponent)
     exponent = max(max(diagonal_exponent, np.int32(0)), max(right_exponent, down_exponent))
-    scale = power_of_two(np.int32(diagonal_exponent - exponent), diagonal)
+    scale = fraction_of_two(np.int32(diagonal_exponent - exponent), diagonal)
     onward, onward_tangent = diagonal * scale, diagonal_tangent * scale
-    scale = power_of_two(np.int32(right_exponent - exponent), diagonal)
+    scale = fraction_of_two(np.int32(right_exponent - exponent), diagonal)
     right, right_tangent = right_gap_a * scale, right_gap_a_tangent * scale
-    scale = power_of_two(np.int32(down_exponent - exponent), diagonal)
+    scale = fraction_of_two(np.int32(down_exponent - exponent), diagonal)
     down, down_tangent = down_gap_b * scale, down_gap_b_tangent * scale
 
     gap_b = onward + down_extension * down
@@ -224,7 +226,7 @@ def backward_cell_tangent(
     turn_tangent = onward_tangent + down_opening * (down_tangent + down_opening_rate * down)
     gap_a = turn + right_extension * right
     gap_a_tangent = turn_tangent + right_extension * (right_tangent + right_extension_rate * right)
-    match = turn + right_opening * right + power_of_two(np.int32(-exponent), diagonal)
+    match = turn + right_opening * right + fraction_of_two(np.int32(-exponent), diagonal)
     match_tangent = turn_tangent + right_opening * (right_tangent + right_opening_rate * right)
     factor, exponent = normalised(match, gap_a, gap_b, exponent)
     return (

@@ -68,6 +68,28 @@ def power_of_two(typing_context, exponent, like):
 
 
 @intrinsic
+def fraction_of_two(typing_context, exponent, like):
+    """:func:`power_of_two` for an exponent that is at most 0, with fewer instructions."""
+    bits, mantissa_bits = _width(like)
+    bias = 2 ** (bits - mantissa_bits - 2) - 1
+    result = types.float32 if bits == 32 else types.float64
+
+    def build(context, builder, signature, arguments):
+        given = arguments[0]
+        narrow = ir.IntType(32)
+        if given.type.width > 32:
+            given = builder.trunc(given, narrow)
+        biased = builder.add(given, ir.Constant(narrow, bias))
+        none = ir.Constant(narrow, 0)
+        biased = builder.select(builder.icmp_signed("<", biased, none), none, biased)
+        integer = ir.IntType(bits)
+        raw = biased if bits == 32 else builder.zext(biased, integer)
+        return builder.bitcast(builder.shl(raw, ir.Constant(integer, mantissa_bits)), context.get_value_type(result))
+
+    return result(exponent, like), build
+
+
+@intrinsic
 def exponent_as_float(typing_context, exponent, like):
     """An exponent in the clothes of a floating-point number of the type of ``like``, to be stored among mantissas."""
     bits, _ = _width(like)
@@ -204,8 +226,8 @@ def normalised(first, second, third, exponent):
 def scaled_sum(first, first_tangent, first_exponent, second, second_tangent, second_exponent):
     """Sum of two scaled numbers."""
     exponent = max(first_exponent, second_exponent)
-    first_scale = power_of_two(np.int32(first_exponent - exponent), first)
-    second_scale = power_of_two(np.int32(second_exponent - exponent), first)
+    first_scale = fraction_of_two(np.int32(first_exponent - exponent), first)
+    second_scale = fraction_of_two(np.int32(second_exponent - exponent), first)
     total = first * first_scale + second * second_scale
     tangent = first_tangent * first_scale + second_tangent * second_scale
     factor, exponent = normalised(total, total, total, exponent)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from lactoolkit.kernels import smith_waterman_cpu_general as general
 from lactoolkit.kernels import stripe_passes as passes
+from lactoolkit.kernels.memory import empty_array, thread_workspace
 from lactoolkit.kernels.scaled_numbers import temperature_constants
 from lactoolkit.kernels.stripe_wavefront import visit_table
 from lactoolkit.kernels.worker_pool import default_threads, run_in_order
@@ -38,7 +39,7 @@ SHARED_CELLS = 2**17
 # little memory for the size of the batch. Small ones always are.
 KEPT_BYTES = 2**22
 KEPT_BYTES_PER_CELL = 16
-KEPT_BYTES_ALWAYS = 2**18
+KEPT_BYTES_ALWAYS = 2**19
 
 
 def score(
@@ -113,7 +114,8 @@ def _batch(similarity: Array, gap_open: Array, gap_extend: Array, lengths: NDArr
 def _results(similarity: Array, gap_open: Array, gap_extend: Array, lengths: NDArray) -> tuple[Array, Array, Array]:
     # Kernels write all of a pair's rectangle and nothing else: memory need not be cleared if there is nothing else.
     if similarity.size >= SERIAL_CELLS and (lengths == similarity.shape[1:]).all():
-        return np.empty_like(similarity), np.empty_like(gap_open), np.empty_like(gap_extend)
+        arrays = (similarity, gap_open, gap_extend)
+        return tuple(empty_array(array.shape, array.dtype) for array in arrays)
     return (
         np.zeros(similarity.shape, similarity.dtype),
         np.zeros(gap_open.shape, gap_open.dtype),
@@ -136,12 +138,15 @@ def _run(
     totals = np.zeros((pairs, 4))
     threads = threads or default_threads()
     kept_bytes = max(min(KEPT_BYTES, KEPT_BYTES_PER_CELL * similarity.size // threads), KEPT_BYTES_ALWAYS)
+    kept = 0 if results is None else kept_bytes // similarity.itemsize
+    size = passes.workspace_size(*similarity.shape[1:], tangents, kept)
 
     def run_pairs(first: int, last: int) -> None:
+        workspace = thread_workspace(size, similarity.dtype)
         if results is None:
-            passes.score_pairs(batch, tangents, allow_empty, first, last, totals)
+            passes.score_pairs(batch, tangents, allow_empty, workspace, first, last, totals)
         else:
-            passes.differentiate_pairs(batch, tangents, allow_empty, kept_bytes, first, last, totals, results)
+            passes.differentiate_pairs(batch, tangents, allow_empty, workspace, first, last, totals, results)
 
     if threads == 1 or similarity.size < SERIAL_CELLS:
         run_pairs(0, pairs)

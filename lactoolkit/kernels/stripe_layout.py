@@ -11,6 +11,9 @@ LANES hold the neighbouring stripes' adjacent rows. Steps that lie outside the t
 corners of the skewed rectangle) hold forbidden pairs and empty states. A tape holds one group of chunks of steps, small
 enough for the second-level cache, and two steps before and after it.
 
+Of a step, only the blocks of ``BLOCK`` lanes that have a cell in the table are computed; blocks beyond the table's last
+row never are. Around its time in the table, a block's cells are empty for as long as neighbours look at them.
+
 Slots on the way forward: similarity, then weight mantissa and exponent; M, X, Y and their exponent. On the way back
 each step is overwritten: weight times M with exponent, the posterior, X, Y and their exponent. The last four slots hold
 tangents: the logarithmic derivative of the weight, and those of M, X and Y.
@@ -23,11 +26,14 @@ import numpy as np
 
 from lactoolkit.kernels.kernel_cache import compiled
 from lactoolkit.kernels.scaled_numbers import EMPTY, exponent_as_float
+from lactoolkit.kernels.transposition import copy_transposed, tile_edge
 
-LANES = 64
+LANES = 128
+BLOCK = 16
+"""Lanes that are computed or left out together."""
 PITCH = LANES + 16
 EDGE = 16
-CHUNK = 128
+CHUNK = 64
 """Steps that are filled, swept and read out together."""
 GROUP = 2
 """Chunks that a tape holds, unless it is to be kept."""
@@ -51,21 +57,33 @@ def count_stripes(n):
 
 
 @compiled
-def count_chunks(m):
-    """Number of chunks of a stripe with m columns."""
-    return (m + LANES - 1 + CHUNK - 1) // CHUNK
+def count_lanes(n, first_row):
+    """Lanes of a stripe that are computed: its rows, rounded up to whole blocks."""
+    return min((n - first_row + BLOCK - 1) // BLOCK * BLOCK, LANES)
 
 
 @compiled
-def count_groups(m, span):
-    """Number of groups of ``span`` chunks of a stripe with m columns."""
-    return (count_chunks(m) + span - 1) // span
+def count_steps(n, m):
+    """Number of steps of each stripe of a table of n rows and m columns."""
+    return m + count_lanes(n, 0) - 1
 
 
 @compiled
-def chunk_steps(chunk, m):
+def count_chunks(n, m):
+    """Number of chunks of each stripe."""
+    return (count_steps(n, m) + CHUNK - 1) // CHUNK
+
+
+@compiled
+def count_groups(n, m, span):
+    """Number of groups of ``span`` chunks of each stripe."""
+    return (count_chunks(n, m) + span - 1) // span
+
+
+@compiled
+def chunk_steps(chunk, n, m):
     """First step of a chunk and the one after its last."""
-    return chunk * CHUNK, min((chunk + 1) * CHUNK, m + LANES - 1)
+    return chunk * CHUNK, min((chunk + 1) * CHUNK, count_steps(n, m))
 
 
 @compiled
@@ -93,11 +111,34 @@ def set_steps(tape, step, first, steps):
 
 
 @compiled
-def skew(tape, step, origin, slot, table, scale, lanes, first_row, n, m, start, stop, outside):
-    """Bring the cells of steps start..stop-1 onto the tape, times ``scale``; ``outside`` where there is none."""
+def active_lanes(step, m, lanes):
+    """First lane and number of lanes of the blocks that have a cell in the table at a step."""
+    first = max(step - m + 1, 0) // BLOCK * BLOCK
+    # Bounds that the compiler knows spare the loops the test for negative indices.
+    return first, min(max(min(lanes, step // BLOCK * BLOCK + BLOCK) - first, 0), LANES)
+
+
+@compiled
+def clear_corners(tape, step, origin, m, lanes, start, stop):
+    """Empty the cells of each block before it enters the table and after it has left, within steps start..stop-1."""
+    empty = exponent_as_float(EMPTY, tape[0])
+    for block in range(0, lanes, BLOCK):
+        for first in (block - BLOCK, m + block + BLOCK - 1):
+            for d in range(max(first, start), min(first + BLOCK, stop)):
+                cells = tape[(d - origin + 2) * step + EDGE + block : (d - origin + 3) * step + EDGE + block]
+                for slot in range(0, step, PITCH):
+                    for l in range(BLOCK):
+                        cells[slot + l] = 0.0
+                for l in range(BLOCK):
+                    cells[EXPONENT + l] = empty
+
+
+@compiled
+def _skew_rows(tape, step, origin, slot, table, scale, first, last, first_row, n, m, start, stop, outside):
+    """:func:`skew` of lanes first..last-1, one number after the other."""
     # Unsigned indices spare the test for negative ones, which costs more than the copy.
     stride = np.uint64(step)
-    for l in range(lanes):
+    for l in range(first, last):
         place = np.uint64((start - origin + 2) * step + slot + EDGE + l)
         inside = first_row + l < n
         low = min(max(start, l), stop) if inside else stop
@@ -115,17 +156,70 @@ def skew(tape, step, origin, slot, table, scale, lanes, first_row, n, m, start, 
 
 
 @compiled
+def skew(tape, step, origin, slot, table, scale, lanes, first_row, n, m, start, stop, outside):
+    """Bring the cells of steps start..stop-1 onto the tape, times ``scale``; ``outside`` where there is none.
+
+    ``lanes`` is a multiple of ``BLOCK``. The table is C-contiguous.
+    """
+    edge = tile_edge(tape)
+    width = table.shape[1]
+    for first in range(0, lanes, edge):
+        rows = min(max(n - first_row - first, 0), edge)
+        for d in range(start, stop, edge):
+            end = min(d + edge, stop)
+            column = d - first
+            source = (first_row + first) * width + column
+            target = (d - origin + 2) * step + slot + EDGE + first
+            is_empty = rows == 0 or column + edge <= 0 or column - edge + 1 >= m
+            # Beyond the ends of a row lie others: what comes from there is replaced, but must lie within the table.
+            is_whole = end == d + edge and source >= 0 and source + (edge - 1) * width < table.size
+            if is_whole and not is_empty:
+                copy_transposed(table, source, width - 1, tape, target, step, scale)
+                if rows == edge and column >= edge - 1 and column + edge <= m:
+                    continue
+            elif not is_empty:
+                _skew_rows(
+                    tape, step, origin, slot, table, scale, first, first + edge, first_row, n, m, d, end, outside
+                )
+                continue
+            for k in range(end - d):
+                row = tape[target + k * step : target + k * step + edge]
+                for l in range(edge):
+                    row[l] = row[l] if not is_empty and l < rows and 0 <= column + k - l < m else outside
+
+
+@compiled
+def skew_with_next(tape, step, origin, slot, table, scale, lanes, first_row, n, m, start, stop, outside):
+    """:func:`skew`, and one lane more."""
+    skew(tape, step, origin, slot, table, scale, lanes, first_row, n, m, start, stop, outside)
+    last = lanes + 1
+    _skew_rows(tape, step, origin, slot, table, scale, lanes, last, first_row, n, m, start, stop, outside)
+
+
+@compiled
 def unskew(tape, step, origin, slot, table, sign, first_row, n, m, start, stop):
     """Bring the lanes of steps start..stop-1 back into the table, times ``sign``."""
-    stride = np.uint64(step)
-    for l in range(min(LANES, n - first_row)):
-        low, high = max(start - l, 0), min(stop - l, m)
-        if high > low:
-            row = table[first_row + l, low:high]
-            place = np.uint64((low + l - origin) * step + slot + l)
-            for j in range(high - low):
-                row[j] = tape[place] * sign
-                place += stride
+    edge = tile_edge(tape)
+    width = table.shape[1]
+    flat = table.reshape(table.size)
+    for first in range(0, min(LANES, n - first_row), edge):
+        last = min(first + edge, n - first_row)
+        for d in range(start, stop, edge):
+            end = min(d + edge, stop)
+            column = d - first
+            if last == first + edge and end == d + edge and column >= edge - 1 and column + edge <= m:
+                target = (first_row + first) * width + column
+                copy_transposed(tape, (d - origin) * step + slot + first, step, table, target, width - 1, sign)
+                continue
+            for l in range(first, last):
+                low, high = max(d - l, 0), min(end - l, m)
+                # Unsigned indices spare the test for negative ones, which costs more than the copy.
+                place = np.uint64((low + l - origin) * step + slot + l)
+                target_place = np.uint64((first_row + l) * width + low)
+                for _ in range(high - low):
+                    flat[target_place] = tape[place] * sign
+                    place += np.uint64(step)
+                    target_place += np.uint64(1)
 
 
 @compiled
@@ -165,11 +259,11 @@ def take_last(tape, step, origin, edge, m, start, stop):
 
 
 @compiled
-def place_below(tape, step, origin, edge, m, start, stop):
-    """Lane LANES: the row below, for the sweep back over steps stop-1..start."""
+def place_below(tape, step, origin, edge, m, lanes, start, stop):
+    """The lane after the last: the row below, for the sweep back over steps stop-1..start."""
     empty = exponent_as_float(EMPTY, tape[0])
-    for j in range(start + 1 - LANES, stop + 2 - LANES):
-        offset = (j - origin + LANES + 2) * step + EDGE + LANES
+    for j in range(start + 1 - lanes, stop + 2 - lanes):
+        offset = (j - origin + lanes + 2) * step + EDGE + lanes
         if 0 <= j < m:
             tape[offset + WEIGHT] = edge[j, 0]
             tape[offset + WEIGHT_EXPONENT] = edge[j, 1]

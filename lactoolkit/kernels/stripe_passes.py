@@ -16,10 +16,9 @@ from lactoolkit.kernels.cells import EMPTY, shared_exponent_limit
 from lactoolkit.kernels.kernel_cache import compiled
 from lactoolkit.kernels.scaled_numbers import float_as_exponent, power_of_two, scaled_sum, weight_of
 from lactoolkit.kernels.stripe_layout import CHUNK, EDGE, GAP_STEP, GROUP, LANES, PITCH, STEP, TANGENT_STEP
-from lactoolkit.kernels.stripe_sweeps import SUM_EXPONENT, sum_matches, sweep_backward, sweep_forward
+from lactoolkit.kernels.stripe_sweeps import SUM_EXPONENT, sweep_backward, sweep_forward
 from lactoolkit.kernels.stripe_tangent_sweeps import (
     SUM_TANGENT,
-    sum_matches_tangent,
     sweep_backward_tangent,
     sweep_forward_tangent,
 )
@@ -43,19 +42,26 @@ def shared_gap_exponent(opening, extension, n, m, negated):
 
 
 @compiled
-def tape_size(m, span, tangents):
-    """Length of the tape of ``span`` chunks of a stripe with m columns."""
+def tape_size(n, m, span, tangents):
+    """Length of the tape of ``span`` chunks of a stripe."""
     step = STEP if tangents is None else TANGENT_STEP
-    return (min(span * CHUNK, m + LANES - 1) + 4) * step + 2 * EDGE
+    return (min(span * CHUNK, layout.count_steps(n, m)) + 4) * step + 2 * EDGE
+
+
+@compiled
+def workspace_size(n, m, tangents, kept):
+    """Numbers of workspace for tables of up to n x m: one tape, or as much of all as ``kept`` numbers hold."""
+    every = layout.count_stripes(n) * tape_size(n, m, layout.count_chunks(n, m), tangents)
+    return max(min(every, kept), tape_size(n, m, GROUP, tangents))
 
 
 @compiled
 def new_gaps(table, arithmetic, tangents, span):
     """Tape of the gap weights: not filled for penalties per cell, complete for one pair of penalties."""
-    _, opening, extension, _, m, b = table
+    _, opening, extension, n, m, b = table
     _, negated, gap_exponent = arithmetic
     if opening.size > 1:
-        return np.zeros((min(span * CHUNK, m + LANES - 1) + 4) * GAP_STEP + 2 * EDGE, opening.dtype)
+        return np.zeros((min(span * CHUNK, layout.count_steps(n, m)) + 4) * GAP_STEP + 2 * EDGE, opening.dtype)
     gaps = np.zeros(GAP_STEP + 2 * EDGE, opening.dtype)
     gaps[: EDGE + PITCH] = opening[0, 0]
     gaps[EDGE + PITCH : EDGE + 2 * PITCH] = extension[0, 0]
@@ -83,6 +89,21 @@ def _weigh_gaps(gaps, negated, gap_exponent, gap_step, start, stop):
 
 
 @compiled
+def _sum_lanes(sums, tangents):
+    """Sum of one scaled number for each lane."""
+    top = EMPTY
+    for l in range(LANES):
+        top = max(top, float_as_exponent(sums[SUM_EXPONENT + l]))
+    value, tangent = 0.0, 0.0
+    for l in range(LANES):
+        scale = power_of_two(float_as_exponent(sums[SUM_EXPONENT + l]) - top, value)
+        value += sums[l] * scale
+        if tangents is not None:
+            tangent += sums[SUM_TANGENT + l] * scale
+    return value, tangent, top
+
+
+@compiled
 def forward_group(table, arithmetic, tangents, stripe, group, span, tape, gaps, edges, checkpoints, totals, again):
     """Forward pass over a group of ``span`` chunks of a stripe, after the group before it on the same tape.
 
@@ -94,6 +115,7 @@ def forward_group(table, arithmetic, tangents, stripe, group, span, tape, gaps, 
     constants, negated, gap_exponent = arithmetic
     step = STEP if tangents is None else TANGENT_STEP
     first = stripe * LANES
+    lanes = layout.count_lanes(n, first)
     origin = group * span * CHUNK
     gap_step = GAP_STEP if opening.size > 1 else 0
     sums = np.empty(3 * PITCH, similarity.dtype)
@@ -105,43 +127,35 @@ def forward_group(table, arithmetic, tangents, stripe, group, span, tape, gaps, 
     else:
         layout.get_steps(tape, step, span * CHUNK, checkpoints[stripe, group])
         layout.set_steps(tape, step, 0, checkpoints[stripe, group])
-    for chunk in range(group * span, min((group + 1) * span, layout.count_chunks(m))):
-        start, stop = layout.chunk_steps(chunk, m)
+    for chunk in range(group * span, min((group + 1) * span, layout.count_chunks(n, m))):
+        start, stop = layout.chunk_steps(chunk, n, m)
         place = (first, n, m, start, stop)
-        layout.skew(tape, step, origin, layout.WEIGHT, similarity, one, LANES, *place, -one * np.inf)
+        layout.skew(tape, step, origin, layout.WEIGHT, similarity, one, lanes, *place, -one * np.inf)
         if gap_step > 0:
             # One step more: the way back looks at the penalties of the step after the last.
             place = (first, n, m, start, stop + 1)
-            layout.skew(gaps, GAP_STEP, origin, 0, opening, one, LANES + 1, *place, one * np.inf)
-            layout.skew(gaps, GAP_STEP, origin, PITCH, extension, one, LANES + 1, *place, one * np.inf)
+            layout.skew_with_next(gaps, GAP_STEP, origin, 0, opening, one, lanes, *place, one * np.inf)
+            layout.skew_with_next(gaps, GAP_STEP, origin, PITCH, extension, one, lanes, *place, one * np.inf)
             _weigh_gaps(gaps, negated, gap_exponent, gap_step, start - origin, stop + 1 - origin)
         layout.place_above(tape, step, origin, edges[stripe], m, start, stop)
+        steps = (origin, m, lanes, start - origin, stop - origin)
         if tangents is None:
-            sweep_forward(tape, gaps, gap_step, gap_exponent, constants, start - origin, stop - origin)
-            if not again:
-                sum_matches(tape, sums, start - origin, stop - origin)
+            layout.clear_corners(tape, step, origin, m, lanes, start, stop)
+            sweep_forward(tape, gaps, gap_step, gap_exponent, constants, sums, *steps)
         else:
             place = (first, n, m, start, stop)
-            layout.skew(tape, step, origin, layout.WEIGHT_RATE, tangents[0][b], constants[4], LANES, *place, 0 * one)
+            layout.skew(tape, step, origin, layout.WEIGHT_RATE, tangents[0][b], constants[4], lanes, *place, 0 * one)
             if gap_step > 0:
                 place = (first, n, m, start, stop + 1)
                 for k in range(2):
                     slot, rates = (2 + k) * PITCH, tangents[1 + k][b]
-                    layout.skew(gaps, GAP_STEP, origin, slot, rates, -constants[4], LANES + 1, *place, 0 * one)
-            sweep_forward_tangent(tape, gaps, gap_step, gap_exponent, constants, start - origin, stop - origin)
-            if not again:
-                sum_matches_tangent(tape, sums, start - origin, stop - origin)
+                    layout.skew_with_next(gaps, GAP_STEP, origin, slot, rates, -constants[4], lanes, *place, 0 * one)
+            layout.clear_corners(tape, step, origin, m, lanes, start, stop)
+            sweep_forward_tangent(tape, gaps, gap_step, gap_exponent, constants, sums, *steps)
         if again:
             continue
         layout.take_last(tape, step, origin, edges[stripe + 1], m, start, stop)
-        value, tangent, exponent = 0.0, 0.0, EMPTY
-        for l in range(LANES):
-            lane_tangent = 0.0
-            if tangents is not None:
-                lane_tangent = np.float64(sums[SUM_TANGENT + l])
-            value, tangent, exponent = scaled_sum(
-                value, tangent, exponent, np.float64(sums[l]), lane_tangent, float_as_exponent(sums[SUM_EXPONENT + l])
-            )
+        value, tangent, exponent = _sum_lanes(sums, tangents)
         totals[stripe, chunk, 0] = value
         totals[stripe, chunk, 1] = exponent
         totals[stripe, chunk, 2] = tangent
@@ -176,32 +190,30 @@ def backward_group(
     _, _, gap_exponent = arithmetic
     step = STEP if tangents is None else TANGENT_STEP
     first = stripe * LANES
+    lanes = layout.count_lanes(n, first)
     origin = group * span * CHUNK
     gap_step = GAP_STEP if opening.size > 1 else 0
     events_step = 2 * PITCH if gap_step > 0 else 0
     events = np.empty(CHUNK * 2 * PITCH if gap_step > 0 else 2 * PITCH, tape.dtype)
     inverse = tape.dtype.type(1.0 / total[0] if total[0] != 0.0 else 0.0)
     one = tape.dtype.type(1.0)
-    last = min((group + 1) * span, layout.count_chunks(m)) - 1
-    _, end = layout.chunk_steps(last, m)
-    if last == layout.count_chunks(m) - 1:
+    last = min((group + 1) * span, layout.count_chunks(n, m)) - 1
+    _, end = layout.chunk_steps(last, n, m)
+    if last == layout.count_chunks(n, m) - 1:
         layout.clear_steps(tape, step, end - origin + 2)
     else:
         layout.set_steps(tape, step, end - origin + 2, carry)
     for chunk in range(last, group * span - 1, -1):
-        start, stop = layout.chunk_steps(chunk, m)
-        layout.place_below(tape, step, origin, edges[stripe + 1], m, start, stop)
+        start, stop = layout.chunk_steps(chunk, n, m)
+        layout.place_below(tape, step, origin, edges[stripe + 1], m, lanes, start, stop)
+        steps = (origin, m, lanes, start - origin, stop - origin)
         events[:] = 0.0
         if tangents is None:
-            sweep_backward(
-                tape, gaps, gap_step, gap_exponent, events, events_step, inverse, total[2],
-                start - origin, stop - origin,
-            )  # fmt: skip
+            sweep_backward(tape, gaps, gap_step, gap_exponent, events, events_step, inverse, total[2], *steps)
         else:
             rate = tape.dtype.type(total[1] / total[0] if total[0] != 0.0 else 0.0)
             sweep_backward_tangent(
-                tape, gaps, gap_step, gap_exponent, events, events_step, inverse, total[2], rate,
-                start - origin, stop - origin,
+                tape, gaps, gap_step, gap_exponent, events, events_step, inverse, total[2], rate, *steps
             )  # fmt: skip
         layout.take_first(tape, step, origin, edges[stripe], m, start, stop)
         layout.unskew(tape, step, origin, 2 * step + layout.MATCH + EDGE, results[0], one, first, n, m, start, stop)
@@ -237,14 +249,14 @@ def new_edges(n, m, tangents, dtype_like):
 
 
 @compiled
-def score_pair(table, arithmetic, tangents, allow_empty):
-    """Sum over all alignments of one pair."""
+def score_pair(table, arithmetic, tangents, allow_empty, workspace):
+    """Sum over all alignments of one pair. ``workspace`` has :func:`workspace_size` numbers."""
     similarity, _, _, n, m, _ = table
     if n == 0 or m == 0:
         return grand_total(np.empty((0, 0, 3)), allow_empty)
-    stripes, chunks = layout.count_stripes(n), layout.count_chunks(m)
-    groups = layout.count_groups(m, GROUP)
-    tape = np.empty(tape_size(m, GROUP, tangents), similarity.dtype)
+    stripes, chunks = layout.count_stripes(n), layout.count_chunks(n, m)
+    groups = layout.count_groups(n, m, GROUP)
+    tape = workspace[: tape_size(n, m, GROUP, tangents)]
     gaps = new_gaps(table, arithmetic, tangents, GROUP)
     edges = new_edges(n, m, tangents, similarity)
     checkpoints = new_checkpoints(stripes, groups, tangents, similarity)
@@ -256,19 +268,19 @@ def score_pair(table, arithmetic, tangents, allow_empty):
 
 
 @compiled
-def differentiate_pair(table, arithmetic, tangents, allow_empty, kept_bytes, results):
+def differentiate_pair(table, arithmetic, tangents, allow_empty, workspace, results):
     """Sum over all alignments of one pair, and its derivatives into ``results``.
 
-    The tapes are kept from the forward to the backward pass if they take no more than ``kept_bytes``.
+    The tapes are kept from the forward to the backward pass if the workspace holds them all.
     """
     similarity, opening, _, n, m, _ = table
     if n == 0 or m == 0:
         return grand_total(np.empty((0, 0, 3)), allow_empty)
-    stripes, chunks = layout.count_stripes(n), layout.count_chunks(m)
-    keep = stripes * tape_size(m, chunks, tangents) * similarity.itemsize <= kept_bytes
+    stripes, chunks = layout.count_stripes(n), layout.count_chunks(n, m)
+    keep = stripes * tape_size(n, m, chunks, tangents) <= len(workspace)
     span = chunks if keep else GROUP
-    groups = layout.count_groups(m, span)
-    tapes = np.empty((stripes if keep else 1, tape_size(m, span, tangents)), similarity.dtype)
+    groups = layout.count_groups(n, m, span)
+    size, kept = tape_size(n, m, span, tangents), stripes if keep else 1
     gaps = new_gaps(table, arithmetic, tangents, span)
     all_gaps = np.empty((stripes if keep and opening.size > 1 else 1, gaps.size), similarity.dtype)
     all_gaps[:] = gaps
@@ -276,7 +288,7 @@ def differentiate_pair(table, arithmetic, tangents, allow_empty, kept_bytes, res
     checkpoints = new_checkpoints(stripes, groups, tangents, similarity)
     totals = np.empty((stripes, chunks, 3))
     for s in range(stripes):
-        tape, gaps = tapes[s % len(tapes)], all_gaps[s % len(all_gaps)]
+        tape, gaps = workspace[s % kept * size : (s % kept + 1) * size], all_gaps[s % len(all_gaps)]
         for g in range(groups):
             forward_group(table, arithmetic, tangents, s, g, span, tape, gaps, edges, checkpoints, totals, False)
     total = grand_total(totals, allow_empty)
@@ -284,7 +296,7 @@ def differentiate_pair(table, arithmetic, tangents, allow_empty, kept_bytes, res
     gap_sums = np.empty((stripes, chunks, 2))
     carry = np.empty(checkpoints.shape[2], similarity.dtype)
     for s in range(stripes - 1, -1, -1):
-        tape, gaps = tapes[s % len(tapes)], all_gaps[s % len(all_gaps)]
+        tape, gaps = workspace[s % kept * size : (s % kept + 1) * size], all_gaps[s % len(all_gaps)]
         for g in range(groups - 1, -1, -1):
             if not keep:
                 forward_group(table, arithmetic, tangents, s, g, span, tape, gaps, edges, checkpoints, totals, True)
@@ -321,7 +333,7 @@ def pair_of(batch, b):
 
 
 @compiled
-def score_pairs(batch, tangents, allow_empty, first, last, totals):
+def score_pairs(batch, tangents, allow_empty, workspace, first, last, totals):
     """Sums over all alignments of pairs first..last-1 into ``totals`` (B, 4): value, tangent, exponent, whether done.
 
     ``batch`` is (similarity, gap_open, gap_extend, lengths, constants, negated constants).
@@ -330,13 +342,13 @@ def score_pairs(batch, tangents, allow_empty, first, last, totals):
         table, suffices, gap_exponent = pair_of(batch, b)
         if suffices:
             arithmetic = (batch[4], batch[5], gap_exponent)
-            value, tangent, exponent = score_pair(table, arithmetic, tangents, allow_empty)
+            value, tangent, exponent = score_pair(table, arithmetic, tangents, allow_empty, workspace)
             totals[b, 0], totals[b, 1], totals[b, 2] = value, tangent, exponent
         totals[b, 3] = suffices
 
 
 @compiled
-def differentiate_pairs(batch, tangents, allow_empty, kept_bytes, first, last, totals, results):
+def differentiate_pairs(batch, tangents, allow_empty, workspace, first, last, totals, results):
     """:func:`score_pairs` with the derivatives, or the derivatives along the tangents, into three arrays."""
     for b in range(first, last):
         table, suffices, gap_exponent = pair_of(batch, b)
@@ -344,7 +356,7 @@ def differentiate_pairs(batch, tangents, allow_empty, kept_bytes, first, last, t
             arithmetic = (batch[4], batch[5], gap_exponent)
             pair_results = (results[0][b], results[1][b], results[2][b])
             value, tangent, exponent = differentiate_pair(
-                table, arithmetic, tangents, allow_empty, kept_bytes, pair_results
+                table, arithmetic, tangents, allow_empty, workspace, pair_results
             )
             totals[b, 0], totals[b, 1], totals[b, 2] = value, tangent, exponent
         totals[b, 3] = suffices

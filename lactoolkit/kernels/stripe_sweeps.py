@@ -7,8 +7,10 @@ offsets, which lets LLVM prove that they do not overlap and emit vector instruct
 from lactoolkit.kernels.cells import backward_cell, forward_cell
 from lactoolkit.kernels.kernel_cache import compiled
 from lactoolkit.kernels.scaled_numbers import (
+    EMPTY,
     exponent_as_float,
     float_as_exponent,
+    fraction_of_two,
     power_of_two,
     weight_of,
 )
@@ -26,6 +28,7 @@ from lactoolkit.kernels.stripe_layout import (
     STEP,
     WEIGHT,
     WEIGHT_EXPONENT,
+    active_lanes,
 )
 
 # Offsets of lane 0 in a slice of the tape that begins two steps (forward) or one (backward) before the current one.
@@ -35,13 +38,21 @@ SUM_EXPONENT = PITCH
 
 
 @compiled(fastmath={"contract"})
-def sweep_forward(tape, gaps, gap_step, gap_exponent, constants, start, stop):
-    """Fill the states of steps start..stop-1 from the similarities on the tape, and replace these by their weights."""
+def sweep_forward(tape, gaps, gap_step, gap_exponent, constants, sums, origin, m, lanes, start, stop):
+    """Fill the states of steps start..stop-1 from the similarities on the tape, and replace these by their weights.
+
+    ``sums`` receives the sum of M over these steps, one scaled number for each lane: mantissas, then exponents.
+    """
     c0, c1, c2, c3, c4 = constants[0], constants[1], constants[2], constants[3], constants[4]
+    for l in range(LANES):
+        sums[l] = 0.0
+        sums[SUM_EXPONENT + l] = exponent_as_float(EMPTY, tape[0])
     for d in range(start, stop):
-        cells = tape[d * STEP : d * STEP + 3 * STEP + EDGE]
-        penalties = gaps[(d + 2) * gap_step : (d + 2) * gap_step + GAP_STEP + EDGE]
-        for l in range(LANES):
+        first, count = active_lanes(d + origin, m, lanes)
+        cells = tape[d * STEP + first : (d + 3) * STEP + EDGE]
+        penalties = gaps[(d + 2) * gap_step + first : (d + 2) * gap_step + GAP_STEP + EDGE]
+        lane_sums = sums[first : first + 2 * PITCH]
+        for l in range(count):
             weight, weight_exponent = weight_of(cells[FORWARD_0 + WEIGHT + l], c0, c1, c2, c3, c4)
             up_match = cells[FORWARD_1 - 1 + MATCH + l]
             up_gap_a = cells[FORWARD_1 - 1 + GAP_A + l]
@@ -66,38 +77,30 @@ def sweep_forward(tape, gaps, gap_step, gap_exponent, constants, start, stop):
             cells[FORWARD_0 + GAP_A + l] = gap_a
             cells[FORWARD_0 + GAP_B + l] = gap_b
             cells[FORWARD_0 + EXPONENT + l] = exponent_as_float(exponent, weight)
+            before = float_as_exponent(lane_sums[SUM_EXPONENT + l])
+            top = max(before, exponent)
+            lane_sums[l] = lane_sums[l] * fraction_of_two(before - top, weight) + match * fraction_of_two(
+                exponent - top, weight
+            )
+            lane_sums[SUM_EXPONENT + l] = exponent_as_float(top, weight)
 
 
 @compiled(fastmath={"contract"})
-def sum_matches(tape, sums, start, stop):
-    """Sums of M over steps start..stop-1, one scaled number for each lane."""
-    for l in range(LANES):
-        sums[l] = 0.0
-        sums[SUM_EXPONENT + l] = tape[(start + 2) * STEP + EDGE + EXPONENT + l]
-    for d in range(start, stop):
-        cells = tape[(d + 2) * STEP : (d + 3) * STEP + EDGE]
-        for l in range(LANES):
-            old = float_as_exponent(sums[SUM_EXPONENT + l])
-            new = float_as_exponent(cells[EDGE + EXPONENT + l])
-            top = max(old, new)
-            match = cells[EDGE + MATCH + l]
-            sums[l] = sums[l] * power_of_two(old - top, match) + match * power_of_two(new - top, match)
-            sums[SUM_EXPONENT + l] = exponent_as_float(top, match)
-
-
-@compiled(fastmath={"contract"})
-def sweep_backward(tape, gaps, gap_step, gap_exponent, opened, opened_step, total, total_exponent, start, stop):
+def sweep_backward(
+    tape, gaps, gap_step, gap_exponent, opened, opened_step, total, total_exponent, origin, m, lanes, start, stop
+):
     """Turn the states of steps stop-1..start into posteriors.
 
     ``opened`` receives the posteriors of gap openings and extensions, (steps, 2, PITCH); they are added up where
     ``opened_step`` is zero. ``total`` is the inverse of the mantissa of the sum over all alignments.
     """
     for d in range(stop - 1, start - 1, -1):
-        cells = tape[(d + 1) * STEP : (d + 5) * STEP + EDGE]
-        here = gaps[(d + 2) * gap_step : (d + 2) * gap_step + GAP_STEP + EDGE]
-        after = gaps[(d + 3) * gap_step : (d + 3) * gap_step + GAP_STEP + EDGE]
-        events = opened[(d - start) * opened_step : (d - start) * opened_step + 2 * PITCH]
-        for l in range(LANES):
+        first, count = active_lanes(d + origin, m, lanes)
+        cells = tape[(d + 1) * STEP + first : (d + 5) * STEP + EDGE]
+        here = gaps[(d + 2) * gap_step + first : (d + 2) * gap_step + GAP_STEP + EDGE]
+        after = gaps[(d + 3) * gap_step + first : (d + 3) * gap_step + GAP_STEP + EDGE]
+        events = opened[(d - start) * opened_step + first : (d - start) * opened_step + 2 * PITCH]
+        for l in range(count):
             match, gap_a, gap_b, exponent = backward_cell(
                 cells[BACK_2 + 1 + WEIGHT + l],
                 float_as_exponent(cells[BACK_2 + 1 + WEIGHT_EXPONENT + l]),

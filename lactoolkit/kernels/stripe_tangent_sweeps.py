@@ -3,8 +3,10 @@
 from lactoolkit.kernels.cells import backward_cell_tangent, forward_cell_tangent
 from lactoolkit.kernels.kernel_cache import compiled
 from lactoolkit.kernels.scaled_numbers import (
+    EMPTY,
     exponent_as_float,
     float_as_exponent,
+    fraction_of_two,
     power_of_two,
     weight_of,
 )
@@ -28,6 +30,7 @@ from lactoolkit.kernels.stripe_layout import (
     WEIGHT,
     WEIGHT_EXPONENT,
     WEIGHT_RATE,
+    active_lanes,
 )
 
 FORWARD_2, FORWARD_1, FORWARD_0 = (EDGE + k * TANGENT_STEP for k in range(3))
@@ -36,13 +39,19 @@ SUM_EXPONENT, SUM_TANGENT = PITCH, 2 * PITCH
 
 
 @compiled(fastmath={"contract"})
-def sweep_forward_tangent(tape, gaps, gap_step, gap_exponent, constants, start, stop):
+def sweep_forward_tangent(tape, gaps, gap_step, gap_exponent, constants, sums, origin, m, lanes, start, stop):
     """:func:`.stripe_sweeps.sweep_forward` with tangents."""
     c0, c1, c2, c3, c4 = constants[0], constants[1], constants[2], constants[3], constants[4]
+    for l in range(LANES):
+        sums[l] = 0.0
+        sums[SUM_EXPONENT + l] = exponent_as_float(EMPTY, tape[0])
+        sums[SUM_TANGENT + l] = 0.0
     for d in range(start, stop):
-        cells = tape[d * TANGENT_STEP : d * TANGENT_STEP + 3 * TANGENT_STEP + EDGE]
-        penalties = gaps[(d + 2) * gap_step : (d + 2) * gap_step + GAP_STEP + EDGE]
-        for l in range(LANES):
+        first, count = active_lanes(d + origin, m, lanes)
+        cells = tape[d * TANGENT_STEP + first : (d + 3) * TANGENT_STEP + EDGE]
+        penalties = gaps[(d + 2) * gap_step + first : (d + 2) * gap_step + GAP_STEP + EDGE]
+        lane_sums = sums[first : first + 3 * PITCH]
+        for l in range(count):
             weight, weight_exponent = weight_of(cells[FORWARD_0 + WEIGHT + l], c0, c1, c2, c3, c4)
             match, gap_a, gap_b, match_tangent, gap_a_tangent, gap_b_tangent, exponent = forward_cell_tangent(
                 weight,
@@ -78,42 +87,29 @@ def sweep_forward_tangent(tape, gaps, gap_step, gap_exponent, constants, start, 
             cells[FORWARD_0 + MATCH_TANGENT + l] = match_tangent
             cells[FORWARD_0 + GAP_A_TANGENT + l] = gap_a_tangent
             cells[FORWARD_0 + GAP_B_TANGENT + l] = gap_b_tangent
-
-
-@compiled(fastmath={"contract"})
-def sum_matches_tangent(tape, sums, start, stop):
-    """:func:`.stripe_sweeps.sum_matches` with tangents."""
-    for l in range(LANES):
-        sums[l] = 0.0
-        sums[SUM_EXPONENT + l] = tape[(start + 2) * TANGENT_STEP + EDGE + EXPONENT + l]
-        sums[SUM_TANGENT + l] = 0.0
-    for d in range(start, stop):
-        cells = tape[(d + 2) * TANGENT_STEP : (d + 3) * TANGENT_STEP + EDGE]
-        for l in range(LANES):
-            old = float_as_exponent(sums[SUM_EXPONENT + l])
-            new = float_as_exponent(cells[EDGE + EXPONENT + l])
-            top = max(old, new)
-            match = cells[EDGE + MATCH + l]
-            old_scale, new_scale = power_of_two(old - top, match), power_of_two(new - top, match)
-            sums[l] = sums[l] * old_scale + match * new_scale
-            sums[SUM_TANGENT + l] = sums[SUM_TANGENT + l] * old_scale + cells[EDGE + MATCH_TANGENT + l] * new_scale
-            sums[SUM_EXPONENT + l] = exponent_as_float(top, match)
+            before = float_as_exponent(lane_sums[SUM_EXPONENT + l])
+            top = max(before, exponent)
+            old_scale, new_scale = fraction_of_two(before - top, weight), fraction_of_two(exponent - top, weight)
+            lane_sums[l] = lane_sums[l] * old_scale + match * new_scale
+            lane_sums[SUM_TANGENT + l] = lane_sums[SUM_TANGENT + l] * old_scale + match_tangent * new_scale
+            lane_sums[SUM_EXPONENT + l] = exponent_as_float(top, weight)
 
 
 @compiled(fastmath={"contract"})
 def sweep_backward_tangent(
-    tape, gaps, gap_step, gap_exponent, opened, opened_step, total, total_exponent, rate, start, stop
+    tape, gaps, gap_step, gap_exponent, opened, opened_step, total, total_exponent, rate, origin, m, lanes, start, stop
 ):
     """:func:`.stripe_sweeps.sweep_backward` for the derivatives of the posteriors.
 
     ``rate`` is the logarithmic derivative of the sum over all alignments.
     """
     for d in range(stop - 1, start - 1, -1):
-        cells = tape[(d + 1) * TANGENT_STEP : (d + 5) * TANGENT_STEP + EDGE]
-        here = gaps[(d + 2) * gap_step : (d + 2) * gap_step + GAP_STEP + EDGE]
-        after = gaps[(d + 3) * gap_step : (d + 3) * gap_step + GAP_STEP + EDGE]
-        events = opened[(d - start) * opened_step : (d - start) * opened_step + 2 * PITCH]
-        for l in range(LANES):
+        first, count = active_lanes(d + origin, m, lanes)
+        cells = tape[(d + 1) * TANGENT_STEP + first : (d + 5) * TANGENT_STEP + EDGE]
+        here = gaps[(d + 2) * gap_step + first : (d + 2) * gap_step + GAP_STEP + EDGE]
+        after = gaps[(d + 3) * gap_step + first : (d + 3) * gap_step + GAP_STEP + EDGE]
+        events = opened[(d - start) * opened_step + first : (d - start) * opened_step + 2 * PITCH]
+        for l in range(count):
             match, gap_a, gap_b, match_tangent, gap_a_tangent, gap_b_tangent, exponent = backward_cell_tangent(
                 cells[BACK_2 + 1 + WEIGHT + l],
                 cells[BACK_2 + 1 + MATCH_TANGENT + l],

@@ -1,12 +1,13 @@
 """One table shared by several threads: stripes follow each other as a wavefront."""
 
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lactoolkit.kernels import stripe_layout as layout
 from lactoolkit.kernels import stripe_passes as passes
+from lactoolkit.kernels.memory import thread_workspace
 from lactoolkit.kernels.stripe_layout import GROUP
 from lactoolkit.kernels.worker_pool import run_in_order
 
@@ -32,22 +33,18 @@ def visit_table(
     arithmetic = (batch[4], batch[5], gap_exponent)
     dtype = batch[0].dtype
     n, m = int(table[3]), int(table[4])
-    stripes, chunks = int(layout.count_stripes(n)), int(layout.count_chunks(m))
-    groups = int(layout.count_groups(m, GROUP))
+    stripes, chunks = int(layout.count_stripes(n)), int(layout.count_chunks(n, m))
+    groups = int(layout.count_groups(n, m, GROUP))
     chunk_totals = np.empty((stripes, chunks, 3))
     gap_sums = np.empty((stripes, chunks, 2))
     edges = passes.new_edges(n, m, tangents, batch[0])
     checkpoints = passes.new_checkpoints(stripes, groups, tangents, batch[0])
     constant_gaps = passes.new_gaps(table, arithmetic, tangents, GROUP)
-    workspaces: SimpleQueue = SimpleQueue()
+    tape_size = passes.tape_size(n, m, GROUP, tangents)
 
-    def workspace() -> tuple[NDArray, NDArray, NDArray]:
-        try:
-            return workspaces.get_nowait()
-        except Empty:
-            gaps = constant_gaps if table[1].size == 1 else np.zeros_like(constant_gaps)
-            tape = np.empty(passes.tape_size(m, GROUP, tangents), dtype)
-            return tape, gaps, np.empty(checkpoints.shape[2], dtype)
+    def workspace() -> tuple[NDArray, NDArray]:
+        gaps = constant_gaps if table[1].size == 1 else np.zeros_like(constant_gaps)
+        return thread_workspace(tape_size, dtype), gaps
 
     # A group needs the same group of the neighbouring stripe and the next one, since the adjacent rows lie LANES - 1
     # steps apart. Tokens count the groups that a stripe has finished.
@@ -58,7 +55,7 @@ def visit_table(
         return received
 
     def forward(stripe: int) -> None:
-        tape, gaps, _ = space = workspace()
+        tape, gaps = workspace()
         received = 0
         for group in range(groups):
             received = wait_for(stripe - 1, received, group)
@@ -66,11 +63,11 @@ def visit_table(
                 table, arithmetic, tangents, stripe, group, GROUP, tape, gaps, edges, checkpoints, chunk_totals, False
             )
             tokens[stripe].put(None)
-        workspaces.put(space)
 
     def backward(index: int) -> None:
         stripe = stripes - 1 - index
-        tape, gaps, carry = space = workspace()
+        tape, gaps = workspace()
+        carry = np.empty(checkpoints.shape[2], dtype)
         received = 0
         for finished in range(groups):
             group = groups - 1 - finished
@@ -82,7 +79,6 @@ def visit_table(
                 table, arithmetic, tangents, stripe, group, GROUP, tape, gaps, edges, carry, total, results, gap_sums
             )
             tokens[index].put(None)
-        workspaces.put(space)
 
     tokens: list[SimpleQueue] = [SimpleQueue() for _ in range(stripes)]
     run_in_order(forward, stripes, threads)

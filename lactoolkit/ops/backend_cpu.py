@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lactoolkit.kernels import batches
 from lactoolkit.kernels import smith_waterman_cpu as kernels
 
 _NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
@@ -52,6 +53,11 @@ def posterior_jvp(
     arrays = (_array(similarity), _penalty(gap_open), _penalty(gap_extend))
     tangents = (_array(tangent_similarity), _array(tangent_open), _array(tangent_extend))
     return _tensors(kernels.posterior_jvp(*arrays, _lengths(lengths, similarity), temperature, allow_empty, *tangents))
+
+
+def scale(derivatives: Tensor, factors: Tensor) -> Tensor:
+    """``derivatives`` (B, N, M) times ``factors`` (B,)."""
+    return torch.from_numpy(batches.scale_tables(_array(derivatives), _array(factors)))
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -10,11 +10,15 @@ import torch
 from torch import Tensor
 
 from lactoolkit.errors import ParameterError
+from lactoolkit.kernels import batches
 
 Penalty = float | Tensor
 Lengths = Tensor | Sequence[Sequence[int]] | Sequence[int]
 
 BACKENDS = ("auto", "cpu", "cuda", "torch")
+
+PARALLEL_NUMBERS = 2**15
+"""From so many numbers on torch works with several threads, which then get in the way of the kernels' own."""
 
 _check_device_values = False
 
@@ -202,8 +206,7 @@ def check_table_values(similarity: Tensor, gap_open: Tensor, gap_extend: Tensor)
     ParameterError
         Naming the first offending value.
     """
-    # One reduction each: amax and amin hand NaN through, and every comparison with NaN is false.
-    if similarity.numel() and not similarity.amax().item() < math.inf:
+    if similarity.numel() and not _is_below_infinity(similarity):
         place, value = _first(similarity, ~(similarity < math.inf))
         raise ParameterError(
             f"similarity holds {value} at {place}; use finite numbers, or -inf for pairs that must not be matched"
@@ -216,6 +219,13 @@ def check_table_values(similarity: Tensor, gap_open: Tensor, gap_extend: Tensor)
                 f"{name} holds {value}{f' at {place}' if place else ''}; penalties are subtracted, so keep them "
                 "from 0 up (torch.nn.functional.softplus keeps learnt ones positive)"
             )
+
+
+def _is_below_infinity(table: Tensor) -> bool:
+    if table.numel() >= PARALLEL_NUMBERS and table.device.type == "cpu" and table.is_contiguous():
+        return batches.is_below_infinity(table.detach().numpy())
+    # One reduction: amax and amin hand NaN through, and every comparison with NaN is false.
+    return table.amax().item() < math.inf
 
 
 def _first(table: Tensor, wrong: Tensor) -> tuple[tuple[int, ...], float]:

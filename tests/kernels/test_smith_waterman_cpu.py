@@ -11,6 +11,7 @@ from reference import enumerated_score, plain_posterior
 
 from lactoolkit.kernels import smith_waterman_cpu as kernel
 from lactoolkit.kernels import smith_waterman_cpu_general as general
+from lactoolkit.kernels import stripe_wavefront
 from lactoolkit.kernels.scaled_numbers import MAX_WEIGHT_EXPONENT, temperature_constants
 from lactoolkit.kernels.stripe_layout import CHUNK, LANES
 
@@ -94,7 +95,7 @@ def test_enumeration_of_all_alignments(run, per_cell, allow_empty, temperature):
 @pytest.mark.parametrize("per_cell", [False, True])
 @pytest.mark.parametrize(
     ("n", "m"),
-    [(1, 1), (1, 9), (9, 1), (LANES, 3), (LANES - 1, CHUNK), (LANES + 1, CHUNK - LANES + 2), (150, 333)],
+    [(1, 1), (1, 9), (9, 1), (LANES, 3), (LANES - 1, CHUNK), (LANES + 1, 3 * CHUNK - LANES + 2), (150, 333)],
 )
 def test_plain_code(dtype, per_cell, n, m):
     arrays, lengths = problem(2, n, m, per_cell=per_cell, dtype=dtype)
@@ -194,6 +195,28 @@ def test_padding_does_not_change_a_bit(temperature, dtype):
             padded = np.zeros_like(whole[b])
             padded[tuple(slice(0, k) for k in a.shape[1:])] = a[0]
             np.testing.assert_array_equal(padded, whole[b])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("per_cell", [False, True])
+@pytest.mark.parametrize(("n", "m"), [(5, 3), (20, 30), (33, 16), (LANES + 17, CHUNK + 1), (2 * LANES + 5, 300)])
+def test_what_lies_in_the_workspace_does_not_matter(dtype, per_cell, n, m, monkeypatch):
+    arrays, lengths = problem(2, n, m, per_cell=per_cell, dtype=dtype)
+    results = []
+    for rubbish in (0.0, np.nan):
+
+        def workspace(size, dtype, rubbish=rubbish):
+            return np.full(size, rubbish, dtype)
+
+        monkeypatch.setattr(kernel, "thread_workspace", workspace)
+        monkeypatch.setattr(stripe_wavefront, "thread_workspace", workspace)
+        results.append(
+            kernel.posterior(*arrays, lengths, 1.0, threads=2)
+            + kernel.posterior_jvp(*arrays, lengths, 1.0, False, *arrays, threads=2)
+        )
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert np.isfinite(a).all()
 
 
 @pytest.mark.parametrize("per_cell", [False, True])
