@@ -115,7 +115,8 @@ def _results(similarity: Array, gap_open: Array, gap_extend: Array, lengths: NDA
     # Kernels write all of a pair's rectangle and nothing else: memory need not be cleared if there is nothing else.
     if similarity.size >= SERIAL_CELLS and (lengths == similarity.shape[1:]).all():
         arrays = (similarity, gap_open, gap_extend)
-        return tuple(empty_array(array.shape, array.dtype) for array in arrays)
+        results = [empty_array(array.shape, array.dtype) for array in arrays]
+        return results[0], results[1], results[2]
     return (
         np.zeros(similarity.shape, similarity.dtype),
         np.zeros(gap_open.shape, gap_open.dtype),
