@@ -23,6 +23,8 @@ from .tables import format_table
 if TYPE_CHECKING:
     from lactoolkit.alignment.many import PairJob
     from lactoolkit.alignment.result import Alignment, Hit
+    from lactoolkit.video.intervals import NamedInterval
+    from lactoolkit.video.labels import FrameLabels
 
 _SAMPLES = 10
 _GAPS, _GAP_SECONDS = 5, 0.5  # gaps printed at most, and their least length
@@ -48,6 +50,12 @@ _NOT_ALIGNED = 3  # exit status of --fail-on-none
 @export_option
 @click.option("--html", is_flag=True, help="Add viewer.html, a page that plays both videos in step (needs -o).")
 @click.option("--embed", is_flag=True, help="Put the videos into viewer.html, to pass it on as one file.")
+@click.option(
+    "--labels-a", type=click.Path(path_type=Path), metavar="FILE.csv", help="Labels of A to show in viewer.html."
+)
+@click.option(
+    "--labels-b", type=click.Path(path_type=Path), metavar="FILE.csv", help="Labels of B to show in viewer.html."
+)
 @many_videos_options
 @click.option("--fail-on-none", is_flag=True, help="Exit with status 3 unless the verdict is `aligned`.")
 def align(
@@ -64,6 +72,8 @@ def align(
     exports: tuple[str, ...],
     html: bool,
     embed: bool,
+    labels_a: Path | None,
+    labels_b: Path | None,
     pair_list: Path | None,
     workers: int,
     fail_on_none: bool,
@@ -96,8 +106,12 @@ def align(
         raise click.UsageError("--html needs -o FOLDER, the folder to write viewer.html into.")
     if embed and not html:
         raise click.UsageError("--embed goes with --html: it puts the videos into viewer.html.")
+    if (labels_a or labels_b) and not html:
+        raise click.UsageError("--labels-a and --labels-b go with --html: viewer.html shows them.")
     progress = wants_progress(quiet)
     if pair_list is not None or len(videos) > 2:
+        if labels_a or labels_b:
+            raise click.UsageError("--labels-a and --labels-b are for two videos.")
         jobs = _jobs(videos, pair_list, start_a, end_a, start_b, end_b)
         align_many(
             jobs,
@@ -123,6 +137,7 @@ def align(
         from lactoolkit.report.bundle import check_output
 
         check_output(out, exports=exports, overwrite=overwrite)
+    labels = _read_labels(labels_a), _read_labels(labels_b)
     from lactoolkit.alignment.align import align_videos
 
     with compilation_notice(progress):
@@ -140,7 +155,16 @@ def align(
     if out is not None:
         from lactoolkit.report.bundle import write_report
 
-        write_report(alignment, out, exports=exports, html=html, embed=embed, overwrite=overwrite, progress=progress)
+        write_report(
+            alignment,
+            out,
+            exports=exports,
+            html=html,
+            embed=embed,
+            labels=labels,
+            overwrite=overwrite,
+            progress=progress,
+        )
     if as_json:
         from lactoolkit.report.alignment_json import alignment_document, dump_document
 
@@ -149,6 +173,14 @@ def align(
         click.echo("\n\n".join(_describe(alignment, out, quiet)))
     if fail_on_none and not alignment.significant:
         raise click.exceptions.Exit(_NOT_ALIGNED)
+
+
+def _read_labels(path: Path | None) -> FrameLabels | list[NamedInterval]:
+    if path is None:
+        return []
+    from lactoolkit.video.intervals import read_annotation
+
+    return read_annotation(path)
 
 
 def _jobs(

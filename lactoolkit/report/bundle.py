@@ -12,6 +12,8 @@ from lactoolkit.report.alignment_json import FORMAT_NAME
 from lactoolkit.report.exports import EXPORT_FORMATS, check_exports, write_exports
 from lactoolkit.report.output_folder import ReportKind, check_folder, result_folder
 from lactoolkit.report.viewer import VIEWER_FILES
+from lactoolkit.video.intervals import NamedInterval
+from lactoolkit.video.labels import FrameLabels
 
 REPORT_FILES = ("pairs.csv", "alignment.json", "similarity.png", "side_by_side.mp4")
 _EXPORTED_FILES = tuple(name for entry in EXPORT_FORMATS.values() if entry.writer for name in entry.files)
@@ -55,6 +57,7 @@ def write_report(
     exports: Sequence[str] = (),
     html: bool = False,
     embed: bool = False,
+    labels: tuple[FrameLabels | Sequence[NamedInterval], FrameLabels | Sequence[NamedInterval]] = ((), ()),
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
@@ -75,6 +78,8 @@ def write_report(
         Whether to add ``viewer.html``, a page that plays both videos in step.
     embed : bool
         Whether that page holds the videos itself.
+    labels : (FrameLabels or sequence of NamedInterval, the same)
+        Labels of A and of B to show in it.
     overwrite : bool
         Whether to replace a report that is already there. Folders that hold anything else are never replaced.
     progress : bool
@@ -117,7 +122,7 @@ def write_report(
             # Imported here: it loads matplotlib.
             from lactoolkit.report.viewer.page import write_viewer
 
-            write_viewer(alignment, unfinished, embed=embed, progress=progress)
+            write_viewer(alignment, unfinished, embed=embed, labels=labels, progress=progress)
     return Path(out)
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from report_alignments import make_alignment, make_hit, make_video
 from videos import picture_number, render_video
 
-from lactoolkit.report.viewer.document import Span
 from lactoolkit.report.viewer.page import write_viewer
+from lactoolkit.video.intervals import NamedInterval
 
 RATE = 30
 
@@ -308,8 +308,11 @@ def test_names_and_labels_are_text(tmp_path, viewer):
     for name in names:
         render_video(tmp_path / name, count=40, width=160, height=96)
     videos = [make_video(tmp_path / name, 40, RATE, 160, 96) for name in names]
-    labels = ([Span(0, 0.5, HOSTILE), Span(0.5, 2, 'x" onclick="hacked=1')], [Span(0, 2, "<b>bold</b>")])
-    deviations = ([Span(0.4, 0.6, HOSTILE + "&lt;")], [])
+    labels = (
+        [NamedInterval(HOSTILE, 0, 0.5), NamedInterval('x" onclick="hacked=1', 0.5, 2)],
+        [NamedInterval("<b>bold</b>", 0, 2)],
+    )
+    deviations = ([NamedInterval(HOSTILE + "&lt;", 0.4, 0.6)], [])
     page = viewer(
         make_alignment(*videos, range(5, 35), range(5, 35), note=HOSTILE), labels=labels, deviations=deviations
     )
@@ -325,13 +328,15 @@ def test_names_and_labels_are_text(tmp_path, viewer):
 
 
 def test_labels_follow_the_place(clips, viewer):
-    labels = ([Span(0, 20 / RATE, "reach"), Span(20 / RATE, 40 / RATE, "lift")], [])
-    page = viewer(make_alignment(*clips, range(18, 60), range(18, 60)), labels=labels)
+    stretches = [NamedInterval("reach", 0, 20 / RATE), NamedInterval("lift", 20 / RATE, 40 / RATE)]
+    page = viewer(
+        make_alignment(*clips, range(18, 60), range(18, 60)), labels=(stretches, [NamedInterval("click", 19 / RATE)])
+    )
     seen = []
     for _ in range(3):
-        seen.append(page.locator(".panel.a .label").inner_text())
+        seen.append(tuple(page.locator(f".panel.{name} .label").inner_text() for name in ("a", "b")))
         page.keyboard.press("ArrowRight")
-    assert seen == ["reach", "reach", "lift"]
+    assert seen == [("reach", ""), ("reach", "click"), ("lift", "click")]
     page.keyboard.press("End")
     assert page.locator(".panel.a .label").inner_text() == ""
 

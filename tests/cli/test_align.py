@@ -133,6 +133,21 @@ def test_html_adds_the_page(known, clips, tmp_path):
     assert result.stdout.rstrip().endswith(", viewer.html")
 
 
+def test_labels_are_shown_in_the_page_and_read_before_the_computation(known, clips, tmp_path):
+    (tmp_path / "a.csv").write_text("start,end,name\n0.5,1:01,reach & lift\n")
+    arguments = (*clips, "-o", tmp_path / "out", "--html", "--labels-a", tmp_path / "a.csv")
+    assert lac(*arguments).exit_code == 0
+    assert '"labels":[[0.5,61.0,"reach \\u0026 lift"]]' in (tmp_path / "out" / "viewer.html").read_text(
+        encoding="utf-8"
+    )
+    known.pop("a")
+    result = lac(*arguments, "--labels-b", tmp_path / "none.csv", "--overwrite")
+    assert result.exit_code == 1
+    assert "none.csv" in result.stderr
+    assert "a" not in known
+    assert lac(*clips, "-o", tmp_path / "out", "--labels-a", tmp_path / "a.csv").exit_code == 2
+
+
 @pytest.mark.parametrize("arguments", [["--html"], ["--embed"], ["-o", "out", "--embed"]])
 def test_html_needs_a_folder_and_embed_needs_html(arguments, known, clips):
     result = lac(*clips, *arguments)

@@ -18,9 +18,10 @@ from videos import render_video
 from lactoolkit.errors import ParameterError, VideoError
 from lactoolkit.report.bundle import REPORT_FILES, write_report
 from lactoolkit.report.viewer import sources
-from lactoolkit.report.viewer.document import Span
 from lactoolkit.report.viewer.page import script_json, write_viewer
 from lactoolkit.video.decoding import probe
+from lactoolkit.video.intervals import NamedInterval
+from lactoolkit.video.labels import phase_labels
 
 
 def page_data(page):
@@ -112,9 +113,16 @@ def test_a_large_video_is_embedded_as_a_smaller_copy(alignment, tmp_path, monkey
     assert (info.width, info.height, info.frame_count) == (48, 32, 40)
 
 
-def test_a_label_that_ends_before_it_starts_is_refused():
-    with pytest.raises(ParameterError, match="'lift' must not end"):
-        Span(2.0, 1.0, "lift")
+def test_labels_of_frames_become_stretches_of_time(alignment, tmp_path):
+    phases = [-1] * 3 + [0] * 10 + [1] * 5 + [-1] * 2 + [1] * 20
+    labels = (phase_labels(phases, ["reach", "lift"]), [NamedInterval("click", 0.5), NamedInterval("all", 0.0, 2.0)])
+    write_report(alignment, tmp_path / "out", html=True, labels=labels)
+    a, b = page_data((tmp_path / "out" / "viewer.html").read_text(encoding="utf-8"))["videos"]
+    expected = [("reach", 3, 13), ("lift", 13, 18), ("lift", 20, 40)]
+    assert [name for _, _, name in a["labels"]] == [name for name, _, _ in expected]
+    times = [[start, end] for start, end, _ in a["labels"]]
+    np.testing.assert_allclose(times, [[start / 30, end / 30] for _, start, end in expected], atol=1e-6)
+    assert b["labels"] == [[0.0, 2.0, "all"], [0.5, None, "click"]]
 
 
 def test_a_video_that_is_gone_is_named(alignment, tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,13 @@ import numpy as np
 from PIL import Image
 
 from lactoolkit.alignment.result import AlignedVideo, Alignment, Hit
-from lactoolkit.errors import ParameterError
 from lactoolkit.report.alignment_json import plain
 from lactoolkit.report.playback import SHORTEST_HOLD, clock_path
 from lactoolkit.report.polyline import thin_out
 from lactoolkit.report.similarity_plot import colour_limits, resample_matrix, similarity_times
 from lactoolkit.report.viewer.sources import VideoSource
+from lactoolkit.video.intervals import NamedInterval
+from lactoolkit.video.labels import BACKGROUND, FrameLabels
 
 # A picture of 600 x 600 cells takes up to 350 kB, and no screen shows more of it beside two videos.
 _MOST_CELLS = 600
@@ -26,27 +26,15 @@ _MOST_CELLS = 600
 _TIME_TOLERANCE = 0.0011
 
 
-@dataclass(frozen=True)
-class Span:
-    """A named stretch of a video: ``start`` <= time < ``end``, in seconds from the start of the video."""
-
-    start: float
-    end: float
-    name: str
-
-    def __post_init__(self) -> None:
-        if not self.start <= self.end:
-            raise ParameterError(f"{self.name!r} must not end ({self.end!r}) before it starts ({self.start!r})")
-
-
-NO_MARKS: tuple[Sequence[Span], Sequence[Span]] = ((), ())
+# What a video is labelled with: the phase of every native frame, or named stretches and moments.
+Annotation = FrameLabels | Sequence[NamedInterval]
 
 
 def viewer_document(
     alignment: Alignment,
     sources: tuple[VideoSource, VideoSource],
-    labels: tuple[Sequence[Span], Sequence[Span]] = NO_MARKS,
-    deviations: tuple[Sequence[Span], Sequence[Span]] = NO_MARKS,
+    labels: tuple[Annotation, Annotation] = ((), ()),
+    deviations: tuple[Sequence[NamedInterval], Sequence[NamedInterval]] = ((), ()),
 ) -> dict[str, Any]:
     """Describe an alignment for the page.
 
@@ -56,8 +44,10 @@ def viewer_document(
         What to show.
     sources : (VideoSource, VideoSource)
         Where the page finds A and B.
-    labels, deviations : (sequence of Span, sequence of Span)
-        Named stretches of A and of B.
+    labels : (FrameLabels or sequence of NamedInterval, the same)
+        Labels of A and of B.
+    deviations : (sequence of NamedInterval, sequence of NamedInterval)
+        Stretches of A and of B to point out.
 
     Returns
     -------
@@ -71,8 +61,8 @@ def viewer_document(
             "verdict": alignment.verdict,
             "note": alignment.note,
             "videos": [
-                _describe_video(video, source, spans, marked)
-                for video, source, spans, marked in zip(videos, sources, labels, deviations, strict=True)
+                _describe_video(video, source, annotation, marked)
+                for video, source, annotation, marked in zip(videos, sources, labels, deviations, strict=True)
             ],
             "matrix": _draw_matrix(alignment),
             "hits": [
@@ -85,7 +75,7 @@ def viewer_document(
 
 
 def _describe_video(
-    video: AlignedVideo, source: VideoSource, labels: Sequence[Span], deviations: Sequence[Span]
+    video: AlignedVideo, source: VideoSource, labels: Annotation, deviations: Sequence[NamedInterval]
 ) -> dict[str, Any]:
     # The times of all other frames lie on straight lines between these.
     kept = thin_out(video.frames, video.times, _TIME_TOLERANCE)
@@ -101,9 +91,30 @@ def _describe_video(
         "frame_rate": video.frame_rate,
         "frames": video.frames[kept],
         "times": video.times[kept],
-        "labels": [[span.start, span.end, span.name] for span in sorted(labels, key=lambda span: span.start)],
-        "deviations": [[span.start, span.end, span.name] for span in sorted(deviations, key=lambda span: span.start)],
+        "labels": _describe_intervals(_phases(labels, video) if isinstance(labels, FrameLabels) else labels),
+        "deviations": _describe_intervals(deviations),
     }
+
+
+def _describe_intervals(intervals: Sequence[NamedInterval]) -> list[list[float | str | None]]:
+    return [[one.start, one.end, one.name] for one in sorted(intervals, key=lambda one: one.start)]
+
+
+def _phases(labels: FrameLabels, video: AlignedVideo) -> list[NamedInterval]:
+    """The phases that follow each other in a video, without the background."""
+    starts = np.flatnonzero(np.diff(labels.phases, prepend=BACKGROUND - 1))
+    ends = np.append(starts[1:], len(labels))
+    return [
+        NamedInterval(labels.phase_names[phase], _time_of(video, start), _time_of(video, end))
+        for start, end, phase in zip(starts.tolist(), ends.tolist(), labels.phases[starts].tolist(), strict=True)
+        if phase != BACKGROUND
+    ]
+
+
+def _time_of(video: AlignedVideo, frame: int) -> float:
+    """Time of a native frame: exact for those that were analysed, at the video's rate beyond them."""
+    nearest = int(np.clip(frame, video.frames[0], video.frames[-1]))
+    return float(np.interp(nearest, video.frames, video.times)) + (frame - nearest) / video.frame_rate
 
 
 def _name(video: AlignedVideo) -> str:

@@ -128,13 +128,13 @@ class SimilarityMap {
     // Labels along both edges.
     for (const [start, end, name] of this.data.videos[0].labels) {
       context.fillStyle = this.colours.of(name);
-      const from = clamp(this.x(start), this.left, this.left + this.width), to = clamp(this.x(end), this.left, this.left + this.width);
-      context.fillRect(from, bottom - 5, Math.max(to - from - 1, 0), 5);
+      const [from, to] = [start, end ?? start].map((t) => clamp(this.x(t), this.left, this.left + this.width));
+      context.fillRect(from, bottom - 5, Math.max(to - from - 1, end === null ? 2 : 0), 5);
     }
     for (const [start, end, name] of this.data.videos[1].labels) {
       context.fillStyle = this.colours.of(name);
-      const from = clamp(this.y(end), this.top, bottom), to = clamp(this.y(start), this.top, bottom);
-      context.fillRect(this.left, from, 5, Math.max(to - from - 1, 0));
+      const [from, to] = [end ?? start, start].map((t) => clamp(this.y(t), this.top, bottom));
+      context.fillRect(this.left, from, 5, Math.max(to - from - 1, end === null ? 2 : 0));
     }
   }
 
@@ -268,23 +268,23 @@ class Ribbon {
     const first = path[which][0], last = path[which][path[which].length - 1];
     context.textBaseline = "middle";
     context.textAlign = "left";
-    for (const [start, end, name] of video.labels) {
-      if (end <= first || start > last) continue;
-      const from = place(start), to = place(end);
+    const seen = ([start, end]) => (end === null ? start >= first : end > first) && start <= last;
+    for (const [start, end, name] of video.labels.filter(seen)) {
+      // A moment is a line, and its name has some room.
+      const from = place(start), to = end === null ? from + 2 : place(end);
       context.fillStyle = this.colours.of(name);
       context.fillRect(from, top + 2, Math.max(to - from - 1, 1), TRACK_HEIGHT - 3);
       context.save();
       context.beginPath();
-      context.rect(from, top, Math.max(to - from - 2, 0), TRACK_HEIGHT);
+      context.rect(from, top, end === null ? 90 : Math.max(to - from - 2, 0), TRACK_HEIGHT);
       context.clip();
       context.fillStyle = themeColour("text");
       context.fillText(`${which.toUpperCase()}  ${name}`, from + 5, top + TRACK_HEIGHT / 2 + 1);
       context.restore();
     }
     context.fillStyle = themeColour("alarm");
-    for (const [start, end] of video.deviations) {
-      if (end <= first || start > last) continue;
-      context.fillRect(place(start), top + TRACK_HEIGHT - 4, Math.max(place(end) - place(start), 2), 4);
+    for (const [start, end] of video.deviations.filter(seen)) {
+      context.fillRect(place(start), top + TRACK_HEIGHT - 4, Math.max(place(end ?? start) - place(start), 2), 4);
     }
   }
 

@@ -30,7 +30,7 @@
       const frames = players[k].frames, caption = panels[k].querySelector("figcaption");
       caption.querySelector(".time").textContent = timecode(moment);
       caption.querySelector(".frame").textContent = `frame ${frames.at(moment)}`;
-      caption.querySelector(".label").textContent = nameAt(data.videos[k].labels, moment);
+      caption.querySelector(".label").textContent = namesAt(data.videos[k].labels, moment);
       const waits = now.held === "ab"[k];
       panels[k].classList.toggle("held", waits);
       panels[k].querySelector(".waits").hidden = !waits;
@@ -215,7 +215,8 @@
     }
     data.videos.forEach((video, k) => {
       const which = "ab"[k], moments = path()[which];
-      for (const [from, to, name] of video.deviations) {
+      for (const [from, end, name] of video.deviations) {
+        const to = end === null ? from : end;
         if (to >= moments[0] && from <= moments.at(-1)) rows.push([path().timeOf(from, which), which, from, to, name, "alarm"]);
       }
     });

@@ -14,8 +14,9 @@ from typing import Any
 
 from lactoolkit.alignment.result import Alignment
 from lactoolkit.report.viewer import COPY_NAMES
-from lactoolkit.report.viewer.document import NO_MARKS, Span, viewer_document
+from lactoolkit.report.viewer.document import Annotation, viewer_document
 from lactoolkit.report.viewer.sources import embed_video, refer_to_video
+from lactoolkit.video.intervals import NamedInterval
 
 _SCRIPTS = ("path.js", "player.js", "drawing.js", "main.js")
 
@@ -25,8 +26,8 @@ def write_viewer(
     folder: Path,
     *,
     embed: bool = False,
-    labels: tuple[Sequence[Span], Sequence[Span]] = NO_MARKS,
-    deviations: tuple[Sequence[Span], Sequence[Span]] = NO_MARKS,
+    labels: tuple[Annotation, Annotation] = ((), ()),
+    deviations: tuple[Sequence[NamedInterval], Sequence[NamedInterval]] = ((), ()),
     progress: bool = False,
 ) -> None:
     """Write ``viewer.html`` into a folder.
@@ -43,9 +44,9 @@ def write_viewer(
         An existing folder; files in it are replaced.
     embed : bool
         Whether the page holds the videos itself, so that it can be passed on as one file.
-    labels : (sequence of Span, sequence of Span)
-        Named stretches of A and of B, such as the phases of the process, shown beside the videos.
-    deviations : (sequence of Span, sequence of Span)
+    labels : (FrameLabels or sequence of NamedInterval, the same)
+        Labels of A and of B, such as the phases of the process, shown beside the videos.
+    deviations : (sequence of NamedInterval, sequence of NamedInterval)
         Stretches of A and of B to point out, in a list and as marks.
     progress : bool
         Whether to show a progress bar on stderr when a video has to be copied.
@@ -55,7 +56,7 @@ def write_viewer(
     VideoError
         If an input can no longer be read.
     ParameterError
-        If a label or deviation ends before it starts, or a video is too large to be embedded.
+        If a video is too long to be embedded.
     OSError
         If a file cannot be written.
     """

@@ -124,8 +124,10 @@ function timecode(seconds) {
   return `${seconds < 0 && milliseconds ? "−" : ""}${head}:${tail}`;
 }
 
-/** Name of the stretch that a moment lies in, or "". */
-function nameAt(spans, time) {
-  const span = spans.find(([start, end]) => start <= time + 1e-4 && time + 1e-4 < end);
-  return span ? span[2] : "";
+const MOMENT_SHOWN = 0.5; // seconds for which the name of a moment, which has no end, stays
+
+/** Names of the stretches that a moment lies in. */
+function namesAt(spans, time) {
+  const inside = ([start, end]) => start <= time + 1e-4 && time + 1e-4 < (end === null ? start + MOMENT_SHOWN : end);
+  return spans.filter(inside).map((span) => span[2]).join(", ");
 }
