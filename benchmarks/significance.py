@@ -127,7 +127,7 @@ def report_fit(unrelated: dict[tuple[str, str, str], list[Measurements]]) -> Non
         name: np.array([max((one.cosine - significance._LOOKS[0]) / significance._LOOKS[1], 0.0) for one in measured])
         for name, measured in unrelated.items()
     }
-    for name in significance._MEAN:
+    for name in significance.FRAME_FEATURES.mean:
         values = np.array([getattr(one, name) for one in everything])
         mean = np.linalg.lstsq(design * root, values * root[:, 0], rcond=None)[0]
         residuals = np.abs(values - design @ mean) * np.sqrt(np.pi / 2)

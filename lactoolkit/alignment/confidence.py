@@ -16,10 +16,27 @@ _TOLERANCE = 0.1  # seconds: confidence counts the posterior within this distanc
 _POSTERIOR = np.array([0.0, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 1.0])
 _SHARE_RIGHT = np.array([0.36, 0.40, 0.415, 0.429, 0.448, 0.491, 0.555, 0.624, 0.688, 0.766, 0.85, 0.98])
 
+# The same for trained embeddings: encoders trained on ten episodes of a task, pairs of six others.
+_SHARE_RIGHT_TRAINED = _SHARE_RIGHT
 
-def calibrated_confidence(posterior_mass: np.ndarray) -> np.ndarray:
-    """How often pairs with so much posterior near them are right, float32 between 0 and 1; grows with the posterior."""
-    return np.interp(posterior_mass, _POSTERIOR, _SHARE_RIGHT).astype(np.float32)
+
+def calibrated_confidence(posterior_mass: np.ndarray, *, trained: bool = False) -> np.ndarray:
+    """How often pairs with so much posterior near them are right.
+
+    Parameters
+    ----------
+    posterior_mass : ndarray
+        From :func:`posterior_near`.
+    trained : bool
+        Whether the embeddings are a trained encoder's.
+
+    Returns
+    -------
+    ndarray, float32
+        Between 0 and 1; grows with the posterior.
+    """
+    shares = _SHARE_RIGHT_TRAINED if trained else _SHARE_RIGHT
+    return np.interp(posterior_mass, _POSTERIOR, shares).astype(np.float32)
 
 
 def tolerance_frames(rate: float) -> int:

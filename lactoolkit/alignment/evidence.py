@@ -12,7 +12,7 @@ from lactoolkit.alignment.significance import ChanceModel, Measurements, chance_
 from lactoolkit.alignment.tables import SimilarityTable
 from lactoolkit.features.video_embeddings import VideoEmbeddings
 from lactoolkit.kernels.path_decoding import LocalPath, best_local_path
-from lactoolkit.models.registry import encoder_identity
+from lactoolkit.models.registry import encoder_identity, is_trained_identity
 
 _SIDE = 1500  # frames of either video that are compared with chance, at most
 
@@ -91,7 +91,8 @@ class PairEvidence:
         cosine = float(np.einsum("ld,ld->l", self._a.values[rows], self._b.values[columns]).mean())
         found = self._models[key].measure(score, mean_posterior, cosine)
         standard = self._a.encoder in _standard_encoders()
-        p_value = chance_probability(evidence_index(found, looks=standard))
+        trained = is_trained_identity(self._a.encoder)
+        p_value = chance_probability(evidence_index(found, looks=standard, trained=trained), trained=trained)
         area = shape[0] * shape[1] / window.size
         return Evidence(p_value, found.e_value * area, found)
 

@@ -9,6 +9,7 @@ from lactoolkit.alignment.evidence import Evidence
 from lactoolkit.alignment.result import GapRun, Hit
 from lactoolkit.features.video_embeddings import VideoEmbeddings
 from lactoolkit.kernels.path_decoding import LocalPath
+from lactoolkit.models.registry import is_trained_identity
 
 
 def make_hit(
@@ -61,7 +62,7 @@ def make_hit(
         times_a=a.times[rows],
         times_b=b.times[columns],
         similarity=similarity,
-        confidence=calibrated_confidence(posterior_mass),
+        confidence=calibrated_confidence(posterior_mass, trained=is_trained_identity(a.encoder)),
         score=path.score,
         p_value=evidence.p_value,
         e_value=evidence.e_value,

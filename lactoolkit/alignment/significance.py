@@ -14,17 +14,38 @@ _DRAWS = 30  # of each block length and of each video
 _SEED = 20261124
 _EULER = 0.5772156649015329
 
-# Fitted by benchmarks/significance.py over unrelated pairs: 400 of two simulated tasks (training videos), 200 of two
-# folders of real videos, 80 mixed. Mean and spread (standard deviation) of each measurement grow linearly with the
-# alikeness of the videos: intercept and slope.
 _ALIKENESS_RANGE = (0.04, 0.4)
-_MEAN = {"reversal": (0.389, 0.523), "order": (0.147, 3.802), "posterior": (0.326, 0.273)}
-_SPREAD = {"reversal": (0.142, 2.540), "order": (0.700, 3.637), "posterior": (0.187, 0.040)}
 _LOOKS = (0.19, 0.09)  # mean and spread of the mean cosine over pairs of two simulated tasks
-# Upper quantiles of the sum of the four in that group where they are highest.
-_TAIL = np.array([0.9, 0.5, 0.3, 0.2, 0.1, 0.05, 0.025, 0.0125])
-_QUANTILES = np.array([-3.14, 0.91, 2.31, 3.15, 3.76, 4.39, 4.86, 5.45])
 _SMALLEST = 0.001  # nothing smaller can be claimed from so many pairs
+_TAIL = np.array([0.9, 0.5, 0.3, 0.2, 0.1, 0.05, 0.025, 0.0125])
+
+
+@dataclass(frozen=True)
+class Unrelated:
+    """What unrelated videos measure.
+
+    Parameters
+    ----------
+    mean, spread : dict
+        Mean and standard deviation of each measurement: they grow linearly with the alikeness of the videos, intercept
+        and slope.
+    quantiles : ndarray
+        Upper quantiles of their sum in standard deviations, at the tails 0.9, 0.5, 0.3, 0.2, 0.1, 0.05, 0.025, 0.0125.
+    """
+
+    mean: dict[str, tuple[float, float]]
+    spread: dict[str, tuple[float, float]]
+    quantiles: np.ndarray
+
+
+# Fitted by benchmarks/significance.py over unrelated pairs: 400 of two simulated tasks (training videos), 200 of two
+# folders of real videos, 80 mixed. Quantiles are those of the group where they are highest, cosines (_LOOKS) included.
+FRAME_FEATURES = Unrelated(
+    mean={"reversal": (0.389, 0.523), "order": (0.147, 3.802), "posterior": (0.326, 0.273)},
+    spread={"reversal": (0.142, 2.540), "order": (0.700, 3.637), "posterior": (0.187, 0.040)},
+    quantiles=np.array([-3.14, 0.91, 2.31, 3.15, 3.76, 4.39, 4.86, 5.45]),
+)
+TRAINED = FRAME_FEATURES
 
 
 @dataclass(frozen=True)
@@ -124,7 +145,7 @@ def block_orders(length: int, block: int) -> np.ndarray:
     return np.stack(orders)
 
 
-def evidence_index(found: Measurements, *, looks: bool = True) -> float:
+def evidence_index(found: Measurements, *, looks: bool = True, trained: bool = False) -> float:
     """One number that grows with the evidence for a common process.
 
     Scores and posteriors are taken in standard deviations above those of unrelated videos that look as much alike:
@@ -137,35 +158,41 @@ def evidence_index(found: Measurements, *, looks: bool = True) -> float:
     looks : bool
         Whether cosines have the scale of the encoder that the figures were measured with. Otherwise they count for
         nothing, and everything else is judged as if the videos were very much alike.
+    trained : bool
+        Whether the encoder is a trained one: its cosines count for nothing, and it has figures of its own.
     """
     if not np.isfinite(found.reversal):
         return -np.inf
+    looks = looks and not trained
     alike = float(np.clip(found.alikeness, *_ALIKENESS_RANGE)) if looks else _ALIKENESS_RANGE[1]
     index = max((found.cosine - _LOOKS[0]) / _LOOKS[1], 0.0) if looks else 0.0
-    for name, (intercept, slope) in _MEAN.items():
-        base, growth = _SPREAD[name]
+    usual = TRAINED if trained else FRAME_FEATURES
+    for name, (intercept, slope) in usual.mean.items():
+        base, growth = usual.spread[name]
         index += (getattr(found, name) - intercept - slope * alike) / (base + growth * alike)
     return float(index)
 
 
-def chance_probability(index: float) -> float:
+def chance_probability(index: float, *, trained: bool = False) -> float:
     """Probability that two videos of different processes give this much evidence.
 
     Parameters
     ----------
     index : float
         From :func:`evidence_index`.
+    trained : bool
+        As there.
 
     Returns
     -------
     float
         Between 0.001 and 1: the measurements behind it do not support smaller claims.
     """
-    logs = np.log(_TAIL)
-    if index <= _QUANTILES[0]:
+    logs, quantiles = np.log(_TAIL), (TRAINED if trained else FRAME_FEATURES).quantiles
+    if index <= quantiles[0]:
         return 1.0
-    if index < _QUANTILES[-1]:
-        return float(np.exp(np.interp(index, _QUANTILES, logs)))
+    if index < quantiles[-1]:
+        return float(np.exp(np.interp(index, quantiles, logs)))
     # The slope over the last four entries: that of the last two alone is mostly noise.
-    slope = (logs[-1] - logs[-4]) / (_QUANTILES[-1] - _QUANTILES[-4])
-    return float(max(np.exp(logs[-1] + slope * (index - _QUANTILES[-1])), _SMALLEST))
+    slope = (logs[-1] - logs[-4]) / (quantiles[-1] - quantiles[-4])
+    return float(max(np.exp(logs[-1] + slope * (index - quantiles[-1])), _SMALLEST))

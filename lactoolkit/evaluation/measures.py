@@ -34,6 +34,7 @@ from lactoolkit.evaluation.frame_metrics import (
 )
 from lactoolkit.evaluation.statistics import CalibrationError, Determination, MeanOfRatios, Median, Statistic
 from lactoolkit.evaluation.videos import LabelledVideo, comparable
+from lactoolkit.models.registry import is_trained_identity
 
 LABELLED_PERCENT = (10, 50, 100)
 AP_AT = (5, 10, 15)
@@ -208,7 +209,7 @@ def align_by_embeddings(settings: AlignmentSettings | None = None) -> Aligner:
         rate = 1 / float(np.median(np.diff(a.embeddings.times)))
         mass = table.posterior_near(paths[0], [], tolerance_frames(rate))
         path = np.stack([a.embeddings.frames[rows], b.embeddings.frames[columns]], axis=1)
-        return path, calibrated_confidence(mass)
+        return path, calibrated_confidence(mass, trained=is_trained_identity(a.embeddings.encoder))
 
     return align
 
