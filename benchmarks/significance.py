@@ -114,8 +114,8 @@ def measure(a: Path, b: Path) -> Measurements:
     return PairEvidence(table, one, two, SETTINGS, rate).of(path, posterior).measurements
 
 
-def report_fit(unrelated: dict[tuple[str, str, str], list[Measurements]]) -> None:
-    """Fit the constants anew and print them, beside those in use."""
+def report_fit(unrelated: dict[tuple[str, str, str], list[Measurements]], *, looks: bool = True) -> None:
+    """Fit the constants anew and print them, beside those in use; without looks, cosines count for nothing."""
     everything = [one for measured in unrelated.values() for one in measured]
     weights = np.concatenate([np.full(len(measured), 1 / len(measured)) for measured in unrelated.values()])
     root = np.sqrt(weights)[:, None]
@@ -124,7 +124,9 @@ def report_fit(unrelated: dict[tuple[str, str, str], list[Measurements]]) -> Non
     print("\n## The fit\n\nMean and spread of unrelated pairs by alikeness x; the model in use stands in the source.\n")
     print("| measurement | mean | spread |\n| --- | --- | --- |")
     index = {
-        name: np.array([max((one.cosine - significance._LOOKS[0]) / significance._LOOKS[1], 0.0) for one in measured])
+        name: np.array(
+            [looks * max((one.cosine - significance._LOOKS[0]) / significance._LOOKS[1], 0.0) for one in measured]
+        )
         for name, measured in unrelated.items()
     }
     for name in significance.FRAME_FEATURES.mean:

@@ -83,7 +83,8 @@ def main() -> None:
     cells, error = reliability_bins(calibrated_confidence(mass, trained=True), right)
     print(f"| {' | '.join(cells)} | {error:.3f} |")
     if arguments.fit:
-        report_fit({("", kind, ""): measured for kind, measured in found.items() if kind.startswith("unrelated")})
+        unrelated = {("", kind, ""): measured for kind, measured in found.items() if kind.startswith("unrelated")}
+        report_fit(unrelated, looks=False)
         fit = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(mass, right)
         knots = np.linspace(0, 1, 21)
         shares = [float(fit.predict(np.clip(np.linspace(k - 0.05, k + 0.05, 41), 0, 1)).mean()) for k in knots]
