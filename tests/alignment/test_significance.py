@@ -53,6 +53,16 @@ def test_more_evidence_is_never_less_significant():
     assert chance_probability(-np.inf) == 1.0
 
 
+def test_trained_encoders_have_figures_of_their_own():
+    measured = {"order": 3.9, "posterior": 0.5, "cosine": 0.5, "alikeness": 0.9, "e_value": 0.01}
+    strong, weak = (Measurements(reversal=reversal, **measured) for reversal in (2.5, 0.3))
+    p = [chance_probability(evidence_index(one, trained=True), trained=True) for one in (strong, weak)]
+    assert p[0] < 0.05 < 0.2 < p[1]
+    # Their cosines prove nothing, whatever the scale.
+    alike = Measurements(**{**strong.__dict__, "cosine": 0.99})
+    assert evidence_index(alike, trained=True) == evidence_index(strong, trained=True)
+
+
 def test_alike_scenes_need_more_evidence():
     measured = {"reversal": 1.5, "order": 3.0, "posterior": 0.5, "cosine": 0.1, "e_value": 1.0}
     p = [chance_probability(evidence_index(Measurements(**measured, alikeness=x))) for x in (0.05, 0.15, 0.3)]
