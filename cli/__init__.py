@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from .align import align
+from .compare import compare
 from .doctor import doctor
 from .encoders import encoders
 from .evaluate import evaluate
@@ -52,5 +53,8 @@ def main() -> None:
     """
 
 
-for _command in (align, sync, transfer, repeats, train, evaluate, retrieve, manifest, extract, encoders, doctor):
+for _command in (
+    *(align, sync, compare, transfer, repeats, train, evaluate),
+    *(retrieve, manifest, extract, encoders, doctor),
+):
     main.add_command(_command)

@@ -21,6 +21,7 @@ _PUBLIC = {
     "best_local_paths": "lactoolkit.kernels.several_paths",
     "best_local_path_embeddings": "lactoolkit.kernels.long_pairs",
     "check_values": "lactoolkit.ops",
+    "compare_videos": "lactoolkit.alignment.compare",
     "embed_video": "lactoolkit.features.video_embeddings",
     "evaluate": "lactoolkit.evaluation.manifest_evaluation",
     "extract_features": "lactoolkit.features.extraction",

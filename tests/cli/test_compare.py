@@ -1,0 +1,93 @@
+"""lac compare on rendered clips: what is altered is named, and what is correct is not."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from lactoolkit.cli import main
+from videos import render_video
+
+from lactoolkit.report.comparison import COMPARISON_FILES
+
+
+def lac(*arguments):
+    return CliRunner().invoke(main, ["compare", *map(str, arguments)])
+
+
+def process(places):
+    """Pictures of a process: a disc moves along a loop and changes its colour; None shows something else."""
+
+    def picture(number, height, width):
+        place = places[number]
+        rows, columns = np.mgrid[:height, :width]
+        image = np.full((height, width, 3), 60, np.uint8)
+        if place is None:
+            image[(rows // 6 + columns // 6 + number) % 2 == 0] = (200, 30, 160)
+            return image
+        angle = 2 * np.pi * place
+        centre = height * (0.5 + 0.3 * np.sin(angle)), width * (0.5 + 0.35 * np.cos(angle / 2))
+        inside = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 < (8 + 5 * place) ** 2
+        image[inside] = (int(255 * place), 200, int(255 * (1 - place)))
+        return image
+
+    return picture
+
+
+def correct(rng, count=70):
+    pace = np.exp(0.15 * np.sin(np.linspace(0, 4, count) + rng.uniform(0, 6)))
+    return list(np.cumsum(pace) / pace.sum())
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("process")
+    rng = np.random.default_rng(0)
+    videos = {f"normal/{k}": correct(rng, int(rng.integers(62, 80))) for k in range(6)}
+    videos |= {"reference": correct(rng), "fine": correct(rng)}
+    altered = correct(rng)
+    videos["inserted"] = altered[:35] + [None] * 30 + altered[35:]
+    (folder / "normal").mkdir()
+    for name, places in videos.items():
+        render_video(folder / f"{name}.mp4", count=len(places), picture=process(places))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LACTOOLKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield folder
+
+
+def test_what_was_inserted_is_named_and_written(clips, tmp_path):
+    out = tmp_path / "out"
+    asked = [clips / f"{name}.mp4" for name in ("reference", "fine", "inserted")]
+    result = lac(*asked, "--normal", clips / "normal", "-o", out)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("Judged by 6 correct videos.")
+    assert f"{asked[1]}: nothing conspicuous." in result.stdout
+    assert sorted(path.name for path in out.iterdir()) == sorted(COMPARISON_FILES)
+    with open(out / "deviations.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["video"] for row in rows} == {str(asked[2])}
+    # Frames 35 to 64 are something else.
+    assert any(float(row["start"]) < 50 / 30 < float(row["end"]) for row in rows)
+    assert all(35 / 30 - 0.5 < float(row["start"]) <= float(row["end"]) < 65 / 30 + 0.5 for row in rows)
+
+
+def test_videos_judge_each_other(clips):
+    document = json.loads(lac(clips / "reference.mp4", clips / "normal", clips / "inserted.mp4", "--json").stdout)
+    assert document["leave_one_out"] is True
+    by_name = {one["path"].rsplit("/", 1)[1]: one["deviations"] for one in document["videos"]}
+    assert by_name["inserted.mp4"]
+    assert all(one["p_value"] < document["level"] for one in by_name["inserted.mp4"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.mp4", "b.mp4"], "at least 3 correct videos"),
+        (["a.mp4", "b.mp4", "--normal", "c.mp4", "--normal", "d.mp4"], "at least 3 are needed"),
+    ],
+)
+def test_too_few_videos_to_judge_by(arguments, message):
+    result = lac(*arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
