@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lactoolkit.alignment.align import align_videos, package_versions
-from lactoolkit.alignment.deviations import Course, Deviation, Kind, Spread, course_of
+from lactoolkit.alignment.deviations import Course, Deviation, Kind, Spread, course_of, on_reference
 from lactoolkit.alignment.result import AlignedVideo
 from lactoolkit.errors import ParameterError, VideoError
 from lactoolkit.features.process_pool import run_items
@@ -149,9 +149,10 @@ def compare_videos(
                 raise VideoError(outcome.error)
             found[outcome.item] = outcome.result
             bar.update()
-    about, _, settings = found[unique[0]]
-    asked = [found[path][1] for path in paths[: len(videos)]]
-    correct = [found[Path(path)][1] for path in normal]
+    # Beside a video of fewer frames per second, fewer frames of the reference were analysed.
+    about, _, settings = min(found.values(), key=lambda one: len(one[0].times))
+    courses = [on_reference(found[path][1], found[path][0].times, about.times) for path in paths]
+    asked, correct = courses[: len(videos)], courses[len(videos) :]
     shared = Spread(correct, about.times) if correct else None
     compared = []
     for k, course in enumerate(asked):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -114,8 +114,7 @@ def course_of(alignment: Alignment) -> Course:
         rows, times[:], likeness[:], passed = _follow(known_a, known_b, reference.times, video.times, table, reduction)
         pace[rows] = passed[rows]
         columns, places, alike, back = _follow(known_b, known_a, video.times, reference.times, table.T, reduction[::-1])
-        nearest = np.abs(reference.times[:, None] - places[columns]).argmin(axis=0)
-        own = columns, nearest, alike[columns], -back[columns]
+        own = columns, _nearest(reference.times, places[columns]), alike[columns], -back[columns]
     return Course(video, alignment.verdict, times, likeness, pace, *own)
 
 
@@ -146,6 +145,32 @@ def _follow(
         for row, left, right in zip(inside.tolist(), first.tolist(), last.tolist(), strict=True)
     ]
     return inside, partner, likeness, pace
+
+
+def on_reference(course: Course, reference_times: np.ndarray, wanted_times: np.ndarray) -> Course:
+    """The same course at other frames of the reference: each takes what the nearest one in time has.
+
+    Parameters
+    ----------
+    course : Course
+        At the frames of the reference that were analysed beside this video.
+    reference_times, wanted_times : ndarray, shape (R,), (S,)
+        Times of these frames and of the wanted ones, in seconds, increasing.
+    """
+    nearest = _nearest(reference_times, wanted_times)
+    return replace(
+        course,
+        times=course.times[nearest],
+        likeness=course.likeness[nearest],
+        pace=course.pace[nearest],
+        own_places=_nearest(wanted_times, reference_times)[course.own_places],
+    )
+
+
+def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Position of the time nearest to each of the wanted ones."""
+    right = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1)
+    return right - (wanted - times[right - 1] <= times[right] - wanted)
 
 
 class Spread:

@@ -8,7 +8,7 @@ import pytest
 from report_alignments import make_alignment, make_video
 from scipy import stats
 
-from lactoolkit.alignment.deviations import Spread, course_of, exceedance, stretches
+from lactoolkit.alignment.deviations import Spread, course_of, exceedance, on_reference, stretches
 
 LENGTH = 120  # frames of the reference
 
@@ -102,6 +102,15 @@ def test_what_looks_different_is_found(spread):
 def test_an_end_that_never_comes_is_missing(spread):
     found = deviations(spread, aligned(np.arange(70), rows=np.arange(70)))
     assert any(one.kind == "faster or missing" and one.reference_end > 3.9 for one in found)
+
+
+def test_a_course_at_other_frames_of_the_reference():
+    course = course_of(aligned(2 * np.arange(60), 120, rows=np.arange(30, 90)))
+    times = np.arange(LENGTH) / 30
+    half = on_reference(course, times, times[::2])
+    np.testing.assert_array_equal(half.times, course.times[::2])
+    np.testing.assert_array_equal(half.pace, course.pace[::2])
+    assert (np.abs(times[::2][half.own_places] - times[course.own_places]) <= 1 / 30 + 1e-9).all()
 
 
 def test_stretches_join_over_short_interruptions():
