@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .notices import compilation_notice
-from .options import Command
+from .options import Command, workers_option
 from .tables import format_table
 
 if TYPE_CHECKING:
@@ -28,14 +28,7 @@ def many_videos_options(command: Command) -> Command:
         metavar="FILE.csv",
         help="Align the pairs of a list with the columns a,b (and name,start_a,end_a,start_b,end_b if wanted).",
     )
-    workers = click.option(
-        "--workers",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        metavar="N",
-        help="Pairs to align at once, if there are several.",
-    )
+    workers = workers_option("Pairs to align at once, if there are several.")
     return pairs(workers(command))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .notices import compilation_notice
-from .options import embedding_options, report_options, video_path, wants_progress
+from .options import embedding_options, report_options, video_path, wants_progress, workers_option
 from .tables import format_table
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ if TYPE_CHECKING:
     help="List what a correct video has with a probability below P.",
 )
 @report_options("lac compare")
-@click.option(
-    "--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Videos to align at once."
-)
+@workers_option("Videos to align at once.")
 @embedding_options
 def compare(
     reference: Path,

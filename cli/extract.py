@@ -15,6 +15,7 @@ from .options import (
     video_path,
     wants_progress,
     weights_option,
+    workers_option,
 )
 
 if TYPE_CHECKING:
@@ -50,14 +51,7 @@ if TYPE_CHECKING:
 @encoder_option
 @weights_option
 @frame_rate_option
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Videos to work on at once.",
-)
+@workers_option("Videos to work on at once.")
 @device_option
 @quiet_option
 def extract(

@@ -100,6 +100,11 @@ def embedding_options(command: Command) -> Command:
     return encoder_option(network_options(command))
 
 
+def workers_option(what: str) -> Callable[[Command], Command]:
+    """Add ``--workers N``; ``what`` says what is worked on at once."""
+    return click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help=what)
+
+
 def overwrite_option(what: str) -> Callable[[Command], Command]:
     """Add ``--overwrite``; ``what`` says what it replaces."""
     return click.option("--overwrite", is_flag=True, help=f"Replace {what}.")

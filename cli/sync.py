@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .notices import compilation_notice
-from .options import embedding_options, report_options, video_path, wants_progress
+from .options import embedding_options, report_options, video_path, wants_progress, workers_option
 from .tables import format_table
 
 if TYPE_CHECKING:
@@ -25,14 +25,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="offset: cameras at one event, each a constant time apart. warp: takes of one process at any speed.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Pairs to align at once (warp).",
-)
+@workers_option("Pairs to align at once (warp).")
 @embedding_options
 def sync(
     videos: tuple[Path, ...],
