@@ -1,4 +1,4 @@
-"""Forward and backward pass on the CPU against peers, in float32: cells per second and ratios.
+"""Forward and backward pass on the CPU against peers, in float32: cells per second, ratios, second order and memory.
 
 Usage: ``python benchmarks/cpu_kernels.py [--results benchmarks/results/cpu_kernels.md] [--seconds 2]``, with the extra
 ``bench`` installed. A peer that is not installed is reported as missing.
@@ -15,6 +15,7 @@ import importlib
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -22,12 +23,13 @@ import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
 import torch
 
-from lactoolkit import soft_smith_waterman
+from lactoolkit import alignment_posterior, soft_smith_waterman
 
 SIZES = [(2, 64), (32, 64), (8, 256), (1, 1024), (1, 4096)]
 GAP_OPEN, GAP_EXTEND, TEMPERATURE = 1.0, 0.3, 1.0
@@ -94,6 +96,19 @@ def ours(table: torch.Tensor) -> Pass:
     def run() -> object:
         similarity.grad = None
         soft_smith_waterman(similarity, GAP_OPEN, GAP_EXTEND, TEMPERATURE).sum().backward()
+        return similarity.grad
+
+    return run
+
+
+def second_order(table: torch.Tensor) -> Pass:
+    """Posteriors, and the gradient of a weighted sum of them."""
+    similarity = table.clone().requires_grad_()
+    weights = torch.rand(table.shape, generator=torch.Generator().manual_seed(0))
+
+    def run() -> object:
+        similarity.grad = None
+        alignment_posterior(similarity, GAP_OPEN, GAP_EXTEND, TEMPERATURE).backward(weights)
         return similarity.grad
 
     return run
@@ -188,6 +203,54 @@ def time_pass(run: Pass, seconds: float) -> tuple[float, float]:
     return min(times), statistics.median(times)
 
 
+def second_order_ratios(seconds: float) -> None:
+    """Print how many times as long as a first-order pass a second-order one takes, by best and median times (JSON)."""
+    ratios = []
+    for pairs, length in SIZES:
+        table = torch.randn(pairs, length, length, generator=torch.Generator().manual_seed(length))
+        passes = ours(table), second_order(table)
+        times: tuple[list[float], list[float]] = [], []
+        for run in passes:
+            run()
+        while len(times[0]) < 3 or sum(map(sum, times)) < seconds:
+            # In turn, so that other work on the machine slows down both.
+            for run, taken in zip(passes, times, strict=True):
+                start = time.perf_counter()
+                run()
+                taken.append(time.perf_counter() - start)
+        ratios.append([of(times[1]) / of(times[0]) for of in (min, statistics.median)])
+    print(json.dumps(ratios))
+
+
+def bytes_per_cell(kind: str, pairs: int, length: int) -> None:
+    """Print the peak memory of the first pass of its size, less input and gradient, for each cell."""
+    prepare = {"first": ours, "second": second_order}[kind]
+    # Load compiled code, and start the threads.
+    prepare(torch.randn(2, 40, 40))()
+    prepare(torch.randn(1, 200, 200))()
+    run = prepare(torch.randn(pairs, length, length))
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before = memory("VmRSS")
+    run()
+    cells = pairs * length**2
+    # The weights of the second-order pass are its input, the gradient appears within the pass.
+    print(json.dumps((memory("VmHWM") - before) / cells - 4))
+
+
+def memory(field: str) -> int:
+    """A figure of this process in bytes, as Linux counts it."""
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    if found is None:
+        raise RuntimeError(f"/proc/self/status has no {field}")
+    return int(found[1]) * 1024
+
+
+def in_process(*arguments: object) -> Any:
+    """What this script prints with these arguments, in a process of its own."""
+    command = [sys.executable, __file__, *map(str, arguments)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
 def measure(name: str, seconds: float) -> None:
     """Print the times of one peer at all sizes, a JSON list."""
     times = []
@@ -212,9 +275,18 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="write the table into this Markdown file")
     parser.add_argument("--seconds", type=float, default=2.0, help="measure each peer at each size for so long")
     parser.add_argument("--peer", choices=PEERS, help="measure one peer and print its times as JSON")
+    parser.add_argument("--second-order", action="store_true", help="print the ratios of second-order passes as JSON")
+    parser.add_argument("--memory", nargs=3, metavar=("KIND", "PAIRS", "LENGTH"), help="print bytes a cell as JSON")
     options = parser.parse_args()
     if options.peer:
         measure(options.peer, options.seconds)
+        return
+    if options.second_order:
+        second_order_ratios(options.seconds)
+        return
+    if options.memory:
+        kind, pairs, length = options.memory
+        bytes_per_cell(kind, int(pairs), int(length))
         return
 
     load = os.getloadavg()[0]
@@ -227,12 +299,15 @@ def main() -> None:
             print(f"{name}: {package} is not installed", file=sys.stderr)
             continue
         # A process each: threads of one library that wait by spinning would slow down the next.
-        command = [sys.executable, __file__, "--peer", name, "--seconds", str(options.seconds)]
-        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        times = in_process("--peer", name, "--seconds", options.seconds)
         speeds[name] = [
             (b * n * n / best / 1e6, b * n * n / median / 1e6)
-            for (b, n), (best, median) in zip(SIZES, json.loads(output), strict=True)
+            for (b, n), (best, median) in zip(SIZES, times, strict=True)
         ]
+    second = in_process("--second-order", "--seconds", options.seconds)
+    # Smaller ones find enough memory that earlier passes left.
+    large = [size for size in SIZES if size[0] * size[1] ** 2 >= 2**19]
+    used = {kind: {size: in_process("--memory", kind, *size) for size in large} for kind in ("first", "second")}
 
     title = "Millions of cells per second, forward + backward, float32: best (median)"
     lines = [
@@ -258,6 +333,16 @@ def main() -> None:
             ratios = [a[0] / b[0] for a, b in zip(speeds["lactoolkit"], speeds.get(name, []), strict=False)]
             shown = [f"{r:.3g}" for r in ratios] or ["missing"] * len(SIZES)
             lines.append(f"| {name} | " + " | ".join(shown) + " |")
+    lines += [
+        "",
+        "Second order: posteriors and the gradient of a weighted sum of them. Memory: peak beyond input and gradient.",
+        "",
+    ]
+    lines += [header, rule]
+    lines.append("| time / first order | " + " | ".join(f"{best:.2g} ({median:.2g})" for best, median in second) + " |")
+    for kind, values in used.items():
+        cells = [f"{values[size]:.1f}" if size in values else "" for size in SIZES]
+        lines.append(f"| bytes a cell, {kind} order | " + " | ".join(cells) + " |")
     lines.append("")
     text = "\n".join(lines)
     print(text)
