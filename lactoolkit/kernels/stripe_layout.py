@@ -100,14 +100,17 @@ def clear_steps(tape, step, first):
 def get_steps(tape, step, first, steps):
     """Copy two steps of a tape, counted from its beginning."""
     start = first * step + EDGE - 1
-    steps[: 2 * step] = tape[start : start + 2 * step]
+    # Not an assignment of slices: that compiles a message of shapes that differ, for a second or two.
+    for k in range(2 * step):
+        steps[k] = tape[start + k]
 
 
 @compiled
 def set_steps(tape, step, first, steps):
     """Bring back what :func:`get_steps` copied."""
     start = first * step + EDGE - 1
-    tape[start : start + 2 * step] = steps[: 2 * step]
+    for k in range(2 * step):
+        tape[start + k] = steps[k]
 
 
 @compiled

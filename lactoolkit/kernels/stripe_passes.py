@@ -283,7 +283,9 @@ def differentiate_pair(table, arithmetic, tangents, allow_empty, workspace, resu
     size, kept = tape_size(n, m, span, tangents), stripes if keep else 1
     gaps = new_gaps(table, arithmetic, tangents, span)
     all_gaps = np.empty((stripes if keep and opening.size > 1 else 1, gaps.size), similarity.dtype)
-    all_gaps[:] = gaps
+    for s in range(len(all_gaps)):
+        for k in range(gaps.size):
+            all_gaps[s, k] = gaps[k]
     edges = new_edges(n, m, tangents, similarity)
     checkpoints = new_checkpoints(stripes, groups, tangents, similarity)
     totals = np.empty((stripes, chunks, 3))
