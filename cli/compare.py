@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .notices import compilation_notice
+from .notices import compilation_notice, report_failures
 from .options import embedding_options, report_options, video_path, wants_progress, workers_option
 from .tables import format_table
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     help="List what a correct video has with a probability below P.",
 )
 @report_options("lac compare")
+@click.option("--html", is_flag=True, help="Add viewer.html, a page that plays each video beside the reference.")
+@click.option("--embed", is_flag=True, help="Put the videos into viewer.html, to pass it on as one file.")
 @workers_option("Videos to align at once.")
 @embedding_options
 def compare(
@@ -46,6 +48,8 @@ def compare(
     as_json: bool,
     quiet: bool,
     overwrite: bool,
+    html: bool,
+    embed: bool,
     workers: int,
     **embedding: Any,
 ) -> None:
@@ -54,13 +58,21 @@ def compare(
     Three things are compared from moment to moment: what it looks like, whether it takes longer (a pause, something
     extra), and whether it takes less time or leaves something out. What counts as conspicuous follows from how much
     the correct videos (--normal) differ from each other; without any, the VIDEOs (4 or more) judge each other. With -o,
-    FOLDER receives deviations.csv, comparison.json and comparison.png.
+    FOLDER receives deviations.csv, comparison.json and comparison.png; with --html also viewer.html, a page to open in
+    a browser: each video beside the reference, in step, with the deviations marked.
+
+    Videos that cannot be read are named and left out (exit status 1). The result needs all videos at once, so an
+    interrupted run starts again; features of the videos are kept in the cache, and what is left takes seconds.
 
     \b
     Examples:
-      lac compare best.mp4 today.mp4 --normal correct/ -o today
+      lac compare best.mp4 today.mp4 --normal correct/ -o today --html
       lac compare best.mp4 takes/ --level 0.01
     """
+    if html and out is None:
+        raise click.UsageError("--html needs -o FOLDER, the folder to write viewer.html into.")
+    if embed and not html:
+        raise click.UsageError("--embed goes with --html: it puts the videos into viewer.html.")
     progress = wants_progress(quiet)
     if out is not None:
         from lactoolkit.report.comparison import check_comparison_output
@@ -82,7 +94,7 @@ def compare(
     if out is not None:
         from lactoolkit.report.comparison import write_comparison
 
-        write_comparison(result, out, overwrite=overwrite)
+        write_comparison(result, out, html=html, embed=embed, overwrite=overwrite, progress=progress)
     if as_json:
         from lactoolkit.report.alignment_json import dump_document
         from lactoolkit.report.comparison import comparison_document
@@ -90,6 +102,7 @@ def compare(
         click.echo(dump_document(comparison_document(result)), nl=False)
     else:
         click.echo("\n\n".join(_describe(result, out, quiet)))
+    report_failures(result.failed)
 
 
 def _describe(result: Comparison, out: Path | None, quiet: bool) -> list[str]:
@@ -100,8 +113,10 @@ def _describe(result: Comparison, out: Path | None, quiet: bool) -> list[str]:
     paragraphs = [judges, *map(_describe_video, result.videos)]
     if out is not None:
         from lactoolkit.report.comparison import COMPARISON_FILES
+        from lactoolkit.report.viewer import PAGE_NAME
 
-        paragraphs.append(f"Written to {click.format_filename(out)}: {', '.join(COMPARISON_FILES)}")
+        files = [name for name in (*COMPARISON_FILES, PAGE_NAME) if (out / name).exists()]
+        paragraphs.append(f"Written to {click.format_filename(out)}: {', '.join(files)}")
     elif not quiet:
         paragraphs.append("Add -o FOLDER for a table and a picture.")
     return paragraphs

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from lactoolkit.features.process_pool import FailedVideo
+
+
+def report_failures(failed: Sequence[FailedVideo]) -> None:
+    """Name what was left out, and end with status 1 if there is any."""
+    for one in failed:
+        click.echo(f"Error: {' '.join(one.message.split())}", err=True)
+    if failed:
+        raise click.exceptions.Exit(1)
 
 
 @contextmanager

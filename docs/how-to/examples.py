@@ -2,7 +2,8 @@
 
 `export_first.mp4`, `export_second.mp4`: mock screen recordings of one procedure (write, open the menu, choose a format,
 wait, read the result) at different pace, the first after three seconds of web browsing. `export_shortcut.mp4`: the same
-without the menu. `shift.mp4`: the robot of
+without the menu. `export_correct1.mp4` to `export_correct4.mp4`: all steps; `export_detour.mp4`: three seconds of
+something else before the progress bar. `shift.mp4`: the robot of
 `data/samples/` at its task four times, at four speeds, after 23 frames of another task.
 """
 
@@ -71,13 +72,18 @@ RECORDINGS: dict[str, tuple[tuple[Scene, float], ...]] = {
     "export_first": ((write, 4), (open_menu, 2), (choose_format, 3), (wait, 2), (read, 3)),
     "export_second": ((write, 3), (open_menu, 4), (choose_format, 2), (wait, 5), (read, 3)),
     "export_shortcut": ((write, 3), (choose_format, 3), (wait, 4), (read, 3)),
+    "export_correct1": ((write, 4), (open_menu, 2.2), (choose_format, 3), (wait, 2), (read, 3)),
+    "export_correct2": ((write, 3.6), (open_menu, 2), (choose_format, 2.6), (wait, 2.2), (read, 3.2)),
+    "export_correct3": ((write, 4.4), (open_menu, 1.8), (choose_format, 3.2), (wait, 1.9), (read, 2.8)),
+    "export_correct4": ((write, 3.8), (open_menu, 2.4), (choose_format, 2.8), (wait, 2.1), (read, 3)),
+    "export_detour": ((write, 4), (open_menu, 2), (choose_format, 3), (write, 3), (wait, 2), (read, 3)),
 }
 BROWSING = 3.0
 
 
 def desktop(scene: Scene, part: float, person: int) -> np.ndarray:
     """One picture: the window, what happens in it, and a pointer on a way of its own."""
-    image = Image.new("RGB", (WIDTH, HEIGHT), ((40, 44, 60), (50, 60, 56), (60, 50, 44))[person])
+    image = Image.new("RGB", (WIDTH, HEIGHT), ((40, 44, 60), (50, 60, 56), (60, 50, 44))[person % 3])
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, WIDTH, 24), fill=(20, 20, 24))
     draw.text((8, 6), "Editor - report.txt", fill="white")

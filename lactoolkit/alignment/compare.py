@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from tqdm import tqdm
 
 from lactoolkit.alignment.align import align_videos, package_versions
 from lactoolkit.alignment.deviations import Course, Deviation, Kind, Spread, course_of, on_reference
-from lactoolkit.alignment.result import AlignedVideo
+from lactoolkit.alignment.result import AlignedVideo, Alignment
+from lactoolkit.alignment.tables import area_means
 from lactoolkit.errors import ParameterError, VideoError
-from lactoolkit.features.process_pool import run_items
+from lactoolkit.features.process_pool import FailedVideo, run_items
+from lactoolkit.video.decoding import probe
 
 LEAST_NORMAL = 3
 _HITS = 3  # parts before, between and after what is inserted
@@ -33,11 +35,14 @@ class ComparedVideo:
         Stretches that a correct video would have with a probability below the level, in time order.
     curves : dict of str to ndarray
         How far it deviates, in standard deviations; see :func:`lactoolkit.alignment.deviations.conspicuousness`.
+    alignment : Alignment
+        The reference against the video; the similarity as means over areas, at most 1000 of them on either side.
     """
 
     course: Course
     deviations: tuple[Deviation, ...]
     curves: dict[Kind, np.ndarray]
+    alignment: Alignment
 
     @property
     def video(self) -> AlignedVideo:
@@ -63,6 +68,8 @@ class Comparison:
         Probability below which a stretch is listed.
     settings, versions : dict
         What determines the result, JSON-ready.
+    failed : tuple of FailedVideo
+        Videos, in question or correct, that were left out because they cannot be read.
     """
 
     reference: AlignedVideo
@@ -72,6 +79,7 @@ class Comparison:
     level: float
     settings: dict[str, object] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    failed: tuple[FailedVideo, ...] = ()
 
 
 def compare_videos(
@@ -117,7 +125,7 @@ def compare_videos(
     ParameterError
         Too few videos to judge by, or ``level`` is no probability.
     VideoError
-        A video cannot be read.
+        The reference cannot be read, or so many videos that too few are left; others that cannot be read are left out.
 
     Examples
     --------
@@ -128,47 +136,81 @@ def compare_videos(
     """
     if not 0 < level < 1:
         raise ParameterError(f"level (--level) is {level}; it must be between 0 and 1")
-    if not videos:
-        raise ParameterError("no video to compare with the reference; name one")
-    if normal and len(normal) < LEAST_NORMAL:
-        raise ParameterError(
-            f"{len(normal)} correct videos (--normal); at least {LEAST_NORMAL} are needed to know how much they differ"
-        )
-    if not normal and len(videos) <= LEAST_NORMAL:
-        raise ParameterError(
-            f"{len(videos)} videos and no correct ones to judge them by; name at least {LEAST_NORMAL} correct videos "
-            f"(--normal), or {LEAST_NORMAL + 1} videos that judge each other"
-        )
-    paths = [Path(path) for path in (*videos, *normal)]
-    found: dict[Path, tuple[AlignedVideo, Course, dict[str, object]]] = {}
-    unique = list(dict.fromkeys(paths))
+    _check_number(len(videos), len(normal) if normal else None)
+    probe(reference)  # if it cannot be read, that is said once
+    asked, correct = ([Path(path) for path in paths] for paths in (videos, normal))
+    found: dict[Path, _Beside] = {}
+    failed = []
+    unique = list(dict.fromkeys([*asked, *correct]))
     with tqdm(total=len(unique), desc="aligning", unit="video", delay=1, disable=not progress) as bar:
-        work = partial(_course, Path(reference), options=options)
+        work = partial(_beside, Path(reference), frozenset(asked), options=options)
         for outcome in run_items(work, unique, workers):
             if outcome.result is None:
-                raise VideoError(outcome.error)
-            found[outcome.item] = outcome.result
+                failed.append(FailedVideo.of(outcome.item, outcome.error))
+            else:
+                found[outcome.item] = outcome.result
             bar.update()
+    if failed:
+        asked, correct = ([path for path in paths if path in found] for paths in (asked, correct))
+        try:
+            _check_number(len(asked), len(correct) if normal else None)
+        except ParameterError as error:
+            reasons = "; ".join(dict.fromkeys(one.message for one in failed))
+            raise VideoError(f"{reasons}; what is left is not enough: {error}" if found else reasons) from error
     # Beside a video of fewer frames per second, fewer frames of the reference were analysed.
-    about, _, settings = min(found.values(), key=lambda one: len(one[0].times))
-    courses = [on_reference(found[path][1], found[path][0].times, about.times) for path in paths]
-    asked, correct = courses[: len(videos)], courses[len(videos) :]
-    shared = Spread(correct, about.times) if correct else None
+    coarsest = min(found.values(), key=lambda one: len(one.reference.times))
+    about = coarsest.reference
+    courses = {path: on_reference(one.course, one.reference.times, about.times) for path, one in found.items()}
+    shared = Spread([courses[path] for path in correct], about.times) if normal else None
     compared = []
-    for k, course in enumerate(asked):
-        spread = shared or Spread(asked[:k] + asked[k + 1 :], about.times)
-        compared.append(ComparedVideo(course, tuple(spread.deviations(course, level)), spread.curves(course)))
+    for k, path in enumerate(asked):
+        course, alignment = courses[path], found[path].alignment
+        assert alignment is not None  # that of every video in question is kept
+        spread = shared or Spread([courses[other] for other in asked[:k] + asked[k + 1 :]], about.times)
+        deviations = tuple(spread.deviations(course, level))
+        compared.append(ComparedVideo(course, deviations, spread.curves(course), alignment))
     return Comparison(
         reference=about,
         videos=tuple(compared),
-        normal=tuple(correct),
-        leave_one_out=not correct,
+        normal=tuple(courses[path] for path in correct),
+        leave_one_out=not normal,
         level=level,
-        settings=settings,
+        settings=coarsest.settings,
         versions=package_versions(),
+        failed=tuple(failed),
     )
 
 
-def _course(reference: Path, path: Path, *, options: dict[str, Any]) -> tuple[AlignedVideo, Course, dict[str, object]]:
+def _check_number(videos: int, normal: int | None) -> None:
+    """Check that there are enough videos to judge by; ``normal`` is None if no correct ones were named."""
+    if not videos:
+        raise ParameterError("no video to compare with the reference; name one")
+    if normal is not None and normal < LEAST_NORMAL:
+        raise ParameterError(
+            f"{normal} correct videos (--normal); at least {LEAST_NORMAL} are needed to know how much they differ"
+        )
+    if normal is None and videos <= LEAST_NORMAL:
+        raise ParameterError(
+            f"{videos} videos and no correct ones to judge them by; name at least {LEAST_NORMAL} correct videos "
+            f"(--normal), or {LEAST_NORMAL + 1} videos that judge each other"
+        )
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What is kept of one video's alignment with the reference."""
+
+    reference: AlignedVideo
+    course: Course
+    settings: dict[str, object]
+    alignment: Alignment | None
+
+
+def _beside(reference: Path, shown: frozenset[Path], path: Path, *, options: dict[str, Any]) -> _Beside:
     alignment = align_videos(reference, path, hits=_HITS, **options)
-    return alignment.a, course_of(alignment), alignment.settings
+    course, kept = course_of(alignment), None
+    if path in shown:
+        similarity, areas = area_means(alignment.similarity)
+        reduction = alignment.reduction[0] * areas[0], alignment.reduction[1] * areas[1]
+        kept = replace(alignment, similarity=similarity, reduction=reduction)
+    return _Beside(alignment.a, course, alignment.settings, kept)

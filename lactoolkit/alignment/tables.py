@@ -156,6 +156,20 @@ class TiledTable:
         return (means[0] @ means[1].T).astype(np.float32), (steps[0], steps[1])
 
 
+def area_means(values: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """Means over areas of a table as :meth:`TiledTable.picture` gives them, and the rows and columns of an area."""
+    steps = []
+    for axis in (0, 1):
+        step = -(-values.shape[axis] // _SHOWN)
+        if step > 1:
+            edges = np.arange(0, values.shape[axis], step)
+            counts = np.diff(np.append(edges, values.shape[axis]))
+            shape = (-1, 1) if axis == 0 else (1, -1)
+            values = (np.add.reduceat(values, edges, axis=axis) / counts.reshape(shape)).astype(np.float32)
+        steps.append(step)
+    return values, (steps[0], steps[1])
+
+
 def path_area(path: LocalPath) -> Area:
     """First row, last row, first column and last column of a path, both ends half open."""
     (first_row, first_column), (last_row, last_column) = path.pairs[0].tolist(), path.pairs[-1].tolist()

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Generic, TypeVar
 
@@ -41,6 +42,19 @@ class Outcome(Generic[Item, Result]):
     item: Item
     result: Result | None
     error: str = ""
+
+
+@dataclass(frozen=True)
+class FailedVideo:
+    """A video that was left out because it cannot be read, and why."""
+
+    path: Path
+    message: str
+
+    @classmethod
+    def of(cls, path: Path, message: str) -> FailedVideo:
+        """With a message that names the file."""
+        return cls(path, message if str(path) in message else f"{path}: {message}")
 
 
 def run_items(

@@ -19,13 +19,15 @@ from lactoolkit.alignment.deviations import KINDS, Course
 from lactoolkit.report.alignment_json import describe_input, dump_document, plain
 from lactoolkit.report.output_folder import ReportKind, check_folder, result_folder
 from lactoolkit.report.text import printable, shorten
+from lactoolkit.report.viewer import COMPARISON_VIEWER_FILES
+from lactoolkit.report.viewer.page import write_comparison_viewer
 
 FORMAT_NAME = "lactoolkit-comparison"
 COMPARISON_FILES = ("deviations.csv", "comparison.json", "comparison.png")
-_KIND = ReportKind("lac compare", COMPARISON_FILES, "comparison.json", FORMAT_NAME)
+_KIND = ReportKind("lac compare", (*COMPARISON_FILES, *COMPARISON_VIEWER_FILES), "comparison.json", FORMAT_NAME)
 _COLUMNS = ("video", "deviation", "start", "end", "reference_start", "reference_end", "score", "p_value")
-# Vermilion, blue and green of Okabe and Ito's palette.
-_COLOURS = dict(zip(KINDS, ("#d55e00", "#0072b2", "#009e73"), strict=True))
+# Those of the page: neither is that of A or B, and each is told from the others by colour-blind eyes.
+_COLOURS = dict(zip(KINDS, ("#c2187f", "#8a6300", "#00795a"), strict=True))
 _NAME_LENGTH = 70
 
 
@@ -72,13 +74,22 @@ def comparison_document(result: Comparison) -> dict[str, Any]:
             "reference": describe_input(result.reference),
             "normal": [about(course) for course in result.normal],
             "videos": [{**about(one.course), "deviations": deviation_rows(one)} for one in result.videos],
+            "failed": [{"path": one.path, "message": one.message} for one in result.failed],
             "settings": result.settings,
             "versions": result.versions,
         }
     )
 
 
-def write_comparison(result: Comparison, out: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+def write_comparison(
+    result: Comparison,
+    out: str | os.PathLike[str],
+    *,
+    html: bool = False,
+    embed: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Path:
     """Write ``deviations.csv``, ``comparison.json`` and ``comparison.png`` into a new folder, all or nothing.
 
     Parameters
@@ -87,8 +98,14 @@ def write_comparison(result: Comparison, out: str | os.PathLike[str], *, overwri
         What to report.
     out : path
         The folder to create.
+    html : bool
+        Whether to add ``viewer.html``, a page that plays each video in step with the reference.
+    embed : bool
+        Whether that page holds the videos itself.
     overwrite : bool
         Whether to replace results of ``lac compare`` that are already there.
+    progress : bool
+        Whether to show a progress bar on stderr when a video has to be copied for the page.
 
     Returns
     -------
@@ -99,6 +116,8 @@ def write_comparison(result: Comparison, out: str | os.PathLike[str], *, overwri
     ------
     OutputError
         If the folder exists (without ``overwrite``), holds other files, cannot be created, or the disk is full.
+    ParameterError
+        If the videos are too long to be embedded.
     """
     with result_folder(out, _KIND, overwrite=overwrite) as unfinished:
         with open(unfinished / "deviations.csv", "w", encoding="utf-8", newline="") as file:
@@ -108,6 +127,8 @@ def write_comparison(result: Comparison, out: str | os.PathLike[str], *, overwri
                 writer.writerows(plain(deviation_rows(one)))
         (unfinished / "comparison.json").write_text(dump_document(comparison_document(result)), encoding="utf-8")
         _write_plot(result, unfinished / "comparison.png")
+        if html:
+            write_comparison_viewer(result, unfinished, embed=embed, progress=progress)
     return Path(out)
 
 

@@ -161,6 +161,35 @@ def clock_path(alignment: Alignment, position: int = 0) -> ClockPath:
     )
 
 
+def whole_reference(path: ClockPath, first: float, last: float) -> ClockPath:
+    """Lengthen a path to all of A: B waits at its first matched frame before the path, and at its last one after it.
+
+    Parameters
+    ----------
+    path : ClockPath
+        From the first matched pair to the last.
+    first, last : float
+        First and last moment of A, in seconds.
+
+    Returns
+    -------
+    ClockPath
+    """
+    before, after = bool(first < path.times_a[0]), bool(last > path.times_a[-1])
+
+    def lengthen(values: np.ndarray, start: object, end: object) -> np.ndarray:
+        return np.array([start] * before + values.tolist() + [end] * after)
+
+    return ClockPath(
+        times_a=lengthen(path.times_a, first, last),
+        times_b=lengthen(path.times_b, path.times_b[0], path.times_b[-1]),
+        confidence=lengthen(path.confidence, np.nan, np.nan),
+        held_a=lengthen(path.held_a, False, False),
+        # B waits from the last pair on, and still does at the very end.
+        held_b=lengthen(np.append(path.held_b[:-1], after), True, True),
+    )
+
+
 def long_gaps(alignment: Alignment, hit: Hit) -> tuple[np.ndarray, np.ndarray]:
     """Find where a hit leaves out more of one video than pacing explains: :data:`SHORTEST_HOLD` seconds or more.
 

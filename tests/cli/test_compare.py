@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -63,14 +64,22 @@ def clips(tmp_path_factory):
 def test_what_was_inserted_is_named_and_written(clips, tmp_path):
     out = tmp_path / "out"
     asked = [clips / f"{name}.mp4" for name in ("reference", "fine", "inserted")]
-    result = lac(*asked, "--normal", clips / "normal", "-o", out)
+    result = lac(*asked, "--normal", clips / "normal", "-o", out, "--html")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith("Judged by 10 correct videos.")
     assert f"{asked[1]}: nothing conspicuous." in result.stdout
-    assert sorted(path.name for path in out.iterdir()) == sorted(COMPARISON_FILES)
+    assert sorted(path.name for path in out.iterdir()) == sorted([*COMPARISON_FILES, "viewer.html"])
     with open(out / "deviations.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["video"] for row in rows} == {str(asked[2])}
+    page = (out / "viewer.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    fine, inserted = data["views"]
+    assert fine["deviations"] == []
+    assert [f"{one['b'][0]:.6f}" for one in inserted["deviations"]] == [f"{float(row['start']):.6f}" for row in rows]
+    # The whole reference is played, from its first frame to its last.
+    (path,) = inserted["hits"]
+    assert (path["a"][0], path["a"][-1]) == (0, pytest.approx(69 / 30, abs=1e-3))
     # Frames 35 to 64 are something else.
     assert any(float(row["start"]) < 50 / 30 < float(row["end"]) for row in rows)
     assert all(35 / 30 - 0.5 < float(row["start"]) <= float(row["end"]) < 65 / 30 + 0.5 for row in rows)
@@ -82,6 +91,32 @@ def test_videos_judge_each_other(clips):
     by_name = {one["path"].rsplit("/", 1)[1]: one["deviations"] for one in document["videos"]}
     assert by_name["inserted.mp4"]
     assert all(one["p_value"] < document["level"] for one in by_name["inserted.mp4"])
+
+
+def test_a_video_that_cannot_be_read_is_named_and_left_out(clips, tmp_path):
+    broken = tmp_path / "broken 'Ж'.mp4"
+    broken.write_text("no video")
+    normal = clips / "normal"
+    result = lac(clips / "reference.mp4", clips / "fine.mp4", broken, "--normal", normal, "--normal", broken)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("Judged by 10 correct videos.")
+    assert f"{clips / 'fine.mp4'}: nothing conspicuous." in result.stdout
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"Error: {broken}: ")
+    # With too few videos left, that is said, too; and a reference that cannot be read is named once.
+    normals = [part for k in range(3) for part in ("--normal", normal / f"{k}.mp4")]
+    result = lac(clips / "reference.mp4", broken, *normals)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no video to compare" in result.stderr
+    result = lac(broken, clips / "fine.mp4", *normals)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.count(str(broken)) == 1
+
+
+@pytest.mark.parametrize("options", [["--html"], ["--embed", "-o", "out"]])
+def test_the_page_needs_a_folder(options):
+    result = lac("a.mp4", "b.mp4", *options)
+    assert result.exit_code == 2
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,12 @@ from lactoolkit.video.labels import phase_labels
 
 
 def page_data(page):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    """What the page shows of its only pair, and where its videos are."""
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    (view,) = data["views"]
+    for video in view["videos"]:
+        video |= data["media"][video["media"]]
+    return view
 
 
 @pytest.fixture
@@ -97,7 +102,7 @@ def test_long_videos_keep_the_page_small(tmp_path):
 
 def test_too_long_to_be_embedded_is_said_with_a_remedy(alignment, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "_LARGEST_EMBEDDED", 100)
-    monkeypatch.setattr(sources, "_LARGEST_COPY", 100)
+    monkeypatch.setattr(sources, "_LARGEST_PAGE", 100)
     with pytest.raises(ParameterError, match=r"a\.mp4: too long to be embedded.*--embed"):
         write_report(alignment, tmp_path / "out", html=True, embed=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4"]

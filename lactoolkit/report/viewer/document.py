@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
+from lactoolkit.alignment.deviations import KINDS, Deviation
+from lactoolkit.alignment.hits import join_chain
 from lactoolkit.alignment.result import AlignedVideo, Alignment, Hit
 from lactoolkit.report.alignment_json import plain
-from lactoolkit.report.playback import SHORTEST_HOLD, clock_path
+from lactoolkit.report.playback import SHORTEST_HOLD, ClockPath, clock_path, whole_reference
 from lactoolkit.report.polyline import thin_out
 from lactoolkit.report.similarity_plot import colour_limits, resample_matrix, similarity_times
 from lactoolkit.report.viewer.sources import VideoSource
@@ -24,75 +27,109 @@ from lactoolkit.video.labels import BACKGROUND, FrameLabels
 _MOST_CELLS = 600
 # Seconds by which the time of a frame may be off: that of files whose timestamps are rounded to milliseconds.
 _TIME_TOLERANCE = 0.0011
-
+# How style.css calls the colours of the kinds of deviations.
+_MARKS = dict(zip(KINDS, ("different", "slower", "faster"), strict=True))
 
 # What a video is labelled with: the phase of every native frame, or named stretches and moments.
 Annotation = FrameLabels | Sequence[NamedInterval]
+# One file in one role: as A and as B, different parts of it may be shown.
+MediaKey = tuple[Literal["a", "b"], Path]
 
 
-def viewer_document(
-    alignment: Alignment,
-    sources: tuple[VideoSource, VideoSource],
-    labels: tuple[Annotation, Annotation] = ((), ()),
-    deviations: tuple[Sequence[NamedInterval], Sequence[NamedInterval]] = ((), ()),
-) -> dict[str, Any]:
-    """Describe an alignment for the page.
+@dataclass(frozen=True)
+class View:
+    """What the page shows of one pair of videos.
 
     Parameters
     ----------
     alignment : Alignment
-        What to show.
-    sources : (VideoSource, VideoSource)
-        Where the page finds A and B.
+        The pair.
     labels : (FrameLabels or sequence of NamedInterval, the same)
         Labels of A and of B.
-    deviations : (sequence of NamedInterval, sequence of NamedInterval)
-        Stretches of A and of B to point out.
+    deviations : sequence of Deviation, optional
+        Where B deviates from A, which is a reference then: the page plays the whole reference, over all hits that
+        follow each other.
+    level : float
+        Probability below which a deviation is listed.
+    """
+
+    alignment: Alignment
+    labels: tuple[Annotation, Annotation] = ((), ())
+    deviations: Sequence[Deviation] | None = None
+    level: float = 0.05
+
+    @property
+    def media(self) -> dict[MediaKey, AlignedVideo]:
+        """Its videos, A and B."""
+        a, b = self.alignment.a, self.alignment.b
+        return {("a", a.path): a, ("b", b.path): b}
+
+
+def viewer_document(views: Sequence[View], sources: Mapping[MediaKey, VideoSource]) -> dict[str, Any]:
+    """Describe pairs of videos for the page, which lets one choose between them.
+
+    Parameters
+    ----------
+    views : sequence of View
+        The pairs, at least one.
+    sources : mapping of ("a" or "b", Path) to VideoSource
+        Where the page finds each video.
 
     Returns
     -------
     dict
         Ready for :func:`json.dumps`.
     """
+    keys = list(sources)
+    media = [vars(sources[key]) for key in keys]
+    return plain({"media": media, "views": [_describe_view(view, keys) for view in views]})
+
+
+def _describe_view(view: View, keys: Sequence[MediaKey]) -> dict[str, Any]:
+    alignment = view.alignment if view.deviations is None else join_chain(view.alignment)
     videos = (alignment.a, alignment.b)
-    return plain(
-        {
-            "title": f"{_name(videos[0])} and {_name(videos[1])}",
-            "verdict": alignment.verdict,
-            "note": alignment.note,
-            "videos": [
-                _describe_video(video, source, annotation, marked)
-                for video, source, annotation, marked in zip(videos, sources, labels, deviations, strict=True)
-            ],
-            "matrix": _draw_matrix(alignment),
-            "hits": [
-                _describe_hit(alignment, position, hit, role)
-                for position, (hit, role) in enumerate(zip(alignment.hits, alignment.roles, strict=True))
-            ],
-            "unaligned": None if alignment.hits else _describe_path(alignment, 0),
-        }
-    )
+    return {
+        "title": f"{_name(videos[0])} and {_name(videos[1])}",
+        "verdict": alignment.verdict,
+        "note": alignment.note,
+        "videos": [
+            {"media": keys.index((letter, video.path)), **_describe_video(video, annotation)}
+            for letter, video, annotation in zip("ab", videos, view.labels, strict=True)
+        ],
+        "matrix": _draw_matrix(alignment),
+        "hits": [
+            _describe_hit(alignment, position, hit, role, whole=view.deviations is not None)
+            for position, (hit, role) in enumerate(zip(alignment.hits, alignment.roles, strict=True))
+        ],
+        "unaligned": None if alignment.hits else _describe_path(clock_path(alignment)),
+        "deviations": None if view.deviations is None else [_describe_deviation(one) for one in view.deviations],
+        "level": view.level,
+    }
 
 
-def _describe_video(
-    video: AlignedVideo, source: VideoSource, labels: Annotation, deviations: Sequence[NamedInterval]
-) -> dict[str, Any]:
+def _describe_deviation(one: Deviation) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "mark": _MARKS[one.kind],
+        # Whose frames go on meanwhile: what is missing passes in the reference only.
+        "along": "a" if one.kind == "faster or missing" else "b",
+        "a": [one.reference_start, one.reference_end],
+        "b": [one.start, one.end],
+        "p_value": one.p_value,
+    }
+
+
+def _describe_video(video: AlignedVideo, labels: Annotation) -> dict[str, Any]:
     # The times of all other frames lie on straight lines between these.
     kept = thin_out(video.frames, video.times, _TIME_TOLERANCE)
     return {
         "name": _name(video),
-        "url": source.url,
-        "data": source.data,
-        "mime": source.mime,
-        "offset": source.offset,
-        "sound": source.sound,
         "width": video.width,
         "height": video.height,
         "frame_rate": video.frame_rate,
         "frames": video.frames[kept],
         "times": video.times[kept],
         "labels": _describe_intervals(_phases(labels, video) if isinstance(labels, FrameLabels) else labels),
-        "deviations": _describe_intervals(deviations),
     }
 
 
@@ -121,7 +158,10 @@ def _name(video: AlignedVideo) -> str:
     return plain(Path(video.path.name))
 
 
-def _describe_hit(alignment: Alignment, position: int, hit: Hit, role: str) -> dict[str, Any]:
+def _describe_hit(alignment: Alignment, position: int, hit: Hit, role: str, *, whole: bool) -> dict[str, Any]:
+    path = clock_path(alignment, position)
+    if whole:
+        path = whole_reference(path, float(alignment.a.times[0]), float(alignment.a.times[-1]))
     return {
         "number": position + 1,
         "role": role,
@@ -134,7 +174,7 @@ def _describe_hit(alignment: Alignment, position: int, hit: Hit, role: str) -> d
             for gap in hit.gaps
             if _gap_length(alignment, gap.video, gap.first_time, gap.last_time) >= SHORTEST_HOLD
         ],
-        **_describe_path(alignment, position),
+        **_describe_path(path),
     }
 
 
@@ -144,8 +184,7 @@ def _gap_length(alignment: Alignment, letter: str, first: float, last: float) ->
     return last - first + (float(np.median(np.diff(video.times))) if len(video.times) > 1 else 0.0)
 
 
-def _describe_path(alignment: Alignment, position: int) -> dict[str, Any]:
-    path = clock_path(alignment, position)
+def _describe_path(path: ClockPath) -> dict[str, Any]:
     return {
         "a": path.times_a,
         "b": path.times_b,

@@ -42,14 +42,31 @@ function tickStep(seconds, count) {
   return steps.find((step) => seconds / step <= count) || 7200;
 }
 
+/** Round times within an extent, a step apart. */
+function ticksOf([low, high], step) {
+  const ticks = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high; k++) ticks.push(k * step);
+  return ticks;
+}
+
 function tickText(seconds) {
   if (seconds < 60 || Math.abs(seconds % 1) > 1e-6) return `${+seconds.toFixed(1)} s`;
   return timecode(seconds).replace(/\.000$/, "");
 }
 
+/** Text on one line of at most a width, shortened where it is too long. */
+function fitting(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  for (let length = text.length - 1; length > 1; length--) {
+    const short = `${text.slice(0, length)}…`;
+    if (context.measureText(short).width <= width) return short;
+  }
+  return "";
+}
+
 class SimilarityMap {
-  constructor(canvas, data, paths, colours) {
-    Object.assign(this, { canvas, data, paths, colours });
+  constructor(canvas, data, paths, colours, marks) {
+    Object.assign(this, { canvas, data, paths, colours, marks });
     this.lengthA = data.matrix.extent_a[1] - data.matrix.extent_a[0];
     this.lengthB = data.matrix.extent_b[1] - data.matrix.extent_b[0];
     // One second as long across as upwards, unless one video is far longer.
@@ -75,7 +92,18 @@ class SimilarityMap {
   rebuild(current = this.current) {
     this.current = current;
     const [context, width, height] = prepare(this.canvas);
-    Object.assign(this, { left: 46, top: 6, width: width - 46 - 8, height: height - 6 - 36, context });
+    const { extent_a: extentA, extent_b: extentB } = this.data.matrix, bottom = 36, top = 6;
+    this.stepB = tickStep(this.lengthB, (height - top - bottom) / 40);
+    const widest = (ticks) => Math.max(0, ...ticks.map((t) => context.measureText(tickText(t)).width));
+    // The name of the axis, its numbers, a little mark.
+    const left = Math.ceil(15 + 4 + widest(ticksOf(extentB, this.stepB)) + 7);
+    Object.assign(this, { left, top, width: width - left - 8, height: height - top - bottom, context });
+    this.canvas.dataset.left = String(left); // where the picture begins, for whoever points at it
+    this.stepA = tickStep(this.lengthA, this.width / 56);
+    // Numbers of an axis across keep clear of each other.
+    while (widest(ticksOf(extentA, this.stepA)) + 10 > this.stepA / this.lengthA * this.width && this.stepA < this.lengthA) {
+      this.stepA = tickStep(this.lengthA, this.lengthA / this.stepA * 0.7);
+    }
     if (this.width < 1 || this.height < 1) return;
     context.imageSmoothingEnabled = this.picture.naturalWidth > this.width;
     if (this.picture.complete) context.drawImage(this.picture, this.left, this.top, this.width, this.height);
@@ -85,6 +113,7 @@ class SimilarityMap {
     context.rect(this.left, this.top, this.width, this.height);
     context.clip();
     this.data.hits.forEach((hit, k) => { if (k !== current) this.drawHit(context, hit, this.paths[k], false); });
+    this.drawMarks(context, this.paths[current]);
     if (this.data.hits.length) this.drawHit(context, this.data.hits[current], this.paths[current], true);
     context.restore();
     this.still = document.createElement("canvas");
@@ -95,20 +124,20 @@ class SimilarityMap {
   }
 
   drawAxes(context) {
-    const { extent_a: [lowA, highA], extent_b: [lowB, highB] } = this.data.matrix;
+    const { extent_a: extentA, extent_b: extentB } = this.data.matrix;
     const bottom = this.top + this.height;
     context.fillStyle = themeColour("text");
     context.strokeStyle = themeColour("faint");
-    const stepA = tickStep(this.lengthA, this.width / 56), stepB = tickStep(this.lengthB, this.height / 40);
     context.textAlign = "center";
     context.textBaseline = "top";
-    for (let t = Math.ceil(lowA / stepA) * stepA; t <= highA; t += stepA) {
+    for (const t of ticksOf(extentA, this.stepA)) {
+      const half = context.measureText(tickText(t)).width / 2;
       context.fillRect(this.x(t), bottom, 1, 4);
-      context.fillText(tickText(t), this.x(t), bottom + 6);
+      context.fillText(tickText(t), Math.min(this.x(t), this.left + this.width + 8 - half), bottom + 6);
     }
     context.textAlign = "right";
     context.textBaseline = "middle";
-    for (let t = Math.ceil(lowB / stepB) * stepB; t <= highB; t += stepB) {
+    for (const t of ticksOf(extentB, this.stepB)) {
       context.fillRect(this.left - 4, this.y(t), 4, 1);
       context.fillText(tickText(t), this.left - 7, this.y(t));
     }
@@ -138,9 +167,28 @@ class SimilarityMap {
     }
   }
 
+  /** Deviations: a broad line under the path, in the colour of the kind. */
+  drawMarks(context, path) {
+    if (this.data.hits.length) this.drawWaits(context, path);
+    context.lineCap = "butt";
+    context.lineJoin = "round";
+    for (const mark of this.marks) {
+      const nodes = path.clock.filter((clock) => clock > mark.from && clock < mark.to);
+      const [from, ...rest] = [mark.from, ...nodes, mark.to].map((clock) => path.at(clock));
+      context.beginPath();
+      context.moveTo(this.x(from.a), this.y(from.b));
+      rest.forEach((place) => context.lineTo(this.x(place.a), this.y(place.b)));
+      // Where kinds coincide, both are seen.
+      for (const [width, colour] of [[21 - 5 * mark.row, "#fff"], [19 - 5 * mark.row, themeColour(`mark-${mark.mark}`)]]) {
+        context.lineWidth = width;
+        context.strokeStyle = colour;
+        context.stroke();
+      }
+    }
+  }
+
   drawHit(context, hit, path, current) {
     const last = path.a.length - 1;
-    if (current) this.drawWaits(context, path);
     // No more pieces than can be told apart.
     const stride = Math.max(Math.floor(last / 1500), 1);
     context.lineCap = "round";
@@ -181,7 +229,7 @@ class SimilarityMap {
     const last = path.a.length - 1;
     const left = this.x(path.a[0]), right = this.x(path.a[last]), bottom = this.y(path.b[0]), top = this.y(path.b[last]);
     context.globalAlpha = 0.45;
-    path.held.forEach((held, k) => {
+    path.held.slice(0, -1).forEach((held, k) => {
       if (held === 1) {
         context.fillStyle = themeColour("b-bright");
         context.fillRect(left, this.y(path.b[k + 1]), right - left, this.y(path.b[k]) - this.y(path.b[k + 1]));
@@ -224,13 +272,15 @@ class SimilarityMap {
   }
 }
 
-const RIBBON_HEIGHT = 46, TRACK_HEIGHT = 20;
+const RIBBON_HEIGHT = 46, TRACK_HEIGHT = 20, MARK_HEIGHT = 20;
+const LEAST_MARK = 5; // pixels: a moment is seen, too
 
 class Ribbon {
-  constructor(box, data, colours) {
-    Object.assign(this, { box, data, colours, canvas: box.querySelector("canvas") });
-    this.tracks = ["a", "b"].filter((_, k) => data.videos[k].labels.length || data.videos[k].deviations.length);
-    this.canvas.style.height = `${RIBBON_HEIGHT + TRACK_HEIGHT * this.tracks.length}px`;
+  constructor(box, data, colours, marks) {
+    Object.assign(this, { box, data, colours, marks, canvas: box.querySelector("canvas") });
+    this.tracks = ["a", "b"].filter((_, k) => data.videos[k].labels.length);
+    this.markRows = Math.max(0, ...marks.map((mark) => mark.row + 1));
+    this.canvas.style.height = `${RIBBON_HEIGHT + MARK_HEIGHT * this.markRows + TRACK_HEIGHT * this.tracks.length}px`;
   }
 
   rebuild(path) {
@@ -254,7 +304,9 @@ class Ribbon {
         context.fillRect(x, RIBBON_HEIGHT - bar, 1, bar);
       }
     }
-    this.tracks.forEach((which, k) => this.drawTrack(which, RIBBON_HEIGHT + k * TRACK_HEIGHT));
+    this.marks.forEach((mark) => this.drawMark(mark));
+    const below = RIBBON_HEIGHT + MARK_HEIGHT * this.markRows;
+    this.tracks.forEach((which, k) => this.drawTrack(which, below + k * TRACK_HEIGHT));
     this.still = document.createElement("canvas");
     this.still.width = this.canvas.width;
     this.still.height = this.canvas.height;
@@ -282,10 +334,32 @@ class Ribbon {
       context.fillText(`${which.toUpperCase()}  ${name}`, from + 5, top + TRACK_HEIGHT / 2 + 1);
       context.restore();
     }
-    context.fillStyle = themeColour("alarm");
-    for (const [start, end] of video.deviations.filter(seen)) {
-      context.fillRect(place(start), top + TRACK_HEIGHT - 4, Math.max(place(end ?? start) - place(start), 2), 4);
-    }
+  }
+
+  /** Left, top and width of a deviation's mark. */
+  boxOf(mark) {
+    const perSecond = this.path.length ? this.width / this.path.length : 0;
+    const width = Math.max((mark.to - mark.from) * perSecond, LEAST_MARK);
+    return [clamp(mark.from * perSecond, 0, this.width - width), RIBBON_HEIGHT + mark.row * MARK_HEIGHT + 2, width];
+  }
+
+  drawMark(mark) {
+    const { context } = this, [left, top, width] = this.boxOf(mark);
+    context.fillStyle = themeColour(`mark-${mark.mark}`);
+    context.fillRect(left, top, width, MARK_HEIGHT - 2);
+    context.fillStyle = themeColour("on-mark");
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    context.fillText(fitting(context, mark.kind, width - 10), left + 5, top + MARK_HEIGHT / 2);
+  }
+
+  /** The deviation whose mark is at a place on the canvas. */
+  markAt(x, y) {
+    const spare = 4; // for fingers
+    return this.marks.find((mark) => {
+      const [left, top, width] = this.boxOf(mark);
+      return x >= left - spare && x <= left + width + spare && y >= top && y < top + MARK_HEIGHT;
+    });
   }
 
   move(clock) {

@@ -3,23 +3,40 @@
 
 (function () {
   const find = (id) => document.getElementById(id);
-  const data = JSON.parse(find("data").textContent);
+  const { media, views } = JSON.parse(find("data").textContent);
   find("data").textContent = ""; // embedded videos need no second copy
+  // The address says which of several videos is shown: viewer.html#2.
+  const chosen = clamp(Math.trunc(Number(location.hash.slice(1))) || 1, 1, views.length) - 1;
+  const data = views[chosen];
+  data.videos.forEach((video) => Object.assign(video, media[video.media]));
   const paths = (data.hits.length ? data.hits : [data.unaligned]).map((hit) => new ClockPath(hit));
   const players = [new Player(find("video-a"), data.videos[0]), new Player(find("video-b"), data.videos[1])];
   const panels = [...document.querySelectorAll(".panel")];
   const colours = new LabelColours(data.videos);
-  const map = new SimilarityMap(find("map"), data, paths, colours);
-  const ribbon = new Ribbon(find("ribbon"), data, colours);
+  const marks = placeMarks();
+  const map = new SimilarityMap(find("map"), data, paths, colours, marks);
+  const ribbon = new Ribbon(find("ribbon"), data, colours, marks);
 
   // On the path, `clock` says where; off it, `free` holds both moments.
   const state = { hit: 0, clock: 0, free: null, playing: false, speed: 1 };
   let latest = 0; // of the ticks
+  let differences = []; // when those of the hit begin
 
   const path = () => paths[state.hit];
   const place = () => state.free
     ? { a: state.free[0], b: state.free[1], confidence: null, held: "" }
     : path().at(state.clock);
+
+  /** Deviations with their place on the clock, of one path, and a row for each kind that there is. */
+  function placeMarks() {
+    const kinds = [...new Set((data.deviations || []).map((one) => one.mark))];
+    return (data.deviations || []).map((one) => {
+      const [from, to] = one[one.along].map((moment) => paths[0].timeOf(moment, one.along));
+      return { ...one, from, to, row: kinds.indexOf(one.mark) };
+    }).sort((one, other) => one.from - other.from);
+  }
+
+  const marksAt = (clock) => state.free ? [] : marks.filter((mark) => mark.from - 1e-6 <= clock && clock <= mark.to + 1e-6);
 
   // Moving
 
@@ -35,6 +52,10 @@
       panels[k].classList.toggle("held", waits);
       panels[k].querySelector(".waits").hidden = !waits;
     });
+    const here = marksAt(state.clock);
+    [...find("deviations").children].forEach((item, k) => {
+      item.firstChild.setAttribute("aria-current", String(here.includes(marks[k])));
+    });
     map.move(now);
     ribbon.move(state.free ? null : state.clock);
     find("clock").textContent = state.free ? "off the path" : `${timecode(state.clock)} / ${timecode(path().length)}`;
@@ -46,12 +67,17 @@
   }
 
   function reading(now) {
+    return [match(now), ...marksAt(state.clock).map((mark) => mark.kind)].join(" · ");
+  }
+
+  function match(now) {
     if (!data.hits.length) return "Nothing matches: both play from their start at their own speed.";
     if (state.free) return "Off the path: these two frames are not matched.";
     if (now.held) return `Only ${now.held === "a" ? "B" : "A"} shows this.`;
     const pace = path().pace(state.clock, "b") / path().pace(state.clock, "a");
     const speed = !isFinite(pace) || pace <= 0 ? "" : Math.abs(pace - 1) < 0.05 ? ", same speed"
       : `, ${pace > 1 ? "B" : "A"} takes ${(pace > 1 ? pace : 1 / pace).toFixed(1)} times as long`;
+    if (now.confidence === null) return "Nothing is matched here.";
     return `Confidence ${now.confidence.toFixed(2)}${speed}`;
   }
 
@@ -151,6 +177,17 @@
     if (data.hits.length) goTo(0, clamp(number, 0, data.hits.length - 1));
   }
 
+  /** Next or previous deviation, or difference where no deviations were looked for. */
+  function goOn(direction) {
+    const places = data.deviations ? marks.map((mark) => mark.from) : differences;
+    const ahead = places.filter((clock) => direction * (clock - state.clock) > 1e-3 || (state.free && direction > 0));
+    if (ahead.length) goTo(direction > 0 ? ahead[0] : ahead.at(-1));
+  }
+
+  function chooseVideo(number) {
+    if (number !== chosen && number >= 0 && number < views.length) location.hash = String(number + 1);
+  }
+
   // What changes with the hit
 
   function showHit() {
@@ -187,8 +224,11 @@
   }
 
   const stretch = (which, from, to) => ["stretch", [
-    [`badge ${which}`, which.toUpperCase()], ["span", `${timecode(from)} – ${timecode(to)}`],
+    [`badge ${which}`, which.toUpperCase()],
+    ["span", to - from < 5e-4 ? timecode(from) : `${timecode(from)} – ${timecode(to)}`],
   ]];
+
+  const chance = (p, sign = "") => p < 1e-4 ? "p < 0.0001" : `p ${sign}${+p.toPrecision(2)}`;
 
   function listHits() {
     data.hits.forEach((hit, k) => {
@@ -198,10 +238,23 @@
         ["stretches", [stretch("a", a[0], a.at(-1)), stretch("b", b[0], b.at(-1))]],
         ["detail", `confidence ${hit.confidence.toFixed(2)}`
           + (hit.pacing === null ? "" : ` · pacing ${hit.pacing.toFixed(2)}`)
-          + (hit.p_value === null ? "" : ` · p ${+hit.p_value.toPrecision(2)}`)
+          + (hit.p_value === null ? "" : ` · ${chance(hit.p_value)}`)
           + (hit.role === "chain" ? "" : ` · ${hit.role}`)],
       ], () => chooseHit(k)));
     });
+  }
+
+  function listDeviations() {
+    for (const mark of marks) {
+      find("deviations").append(entry([
+        [`kind ${mark.mark}`, mark.kind],
+        ["length", chance(mark.p_value)],
+        ["stretches", [stretch("a", ...mark.a), stretch("b", ...mark.b)]],
+      ], () => goTo(mark.from)));
+    }
+    find("deviations-note").textContent = marks.length
+      ? "p: how probable it is that a correct video has a stretch as conspicuous as this one."
+      : `Nothing conspicuous: no stretch that a correct video has with a probability below ${data.level}.`;
   }
 
   function listDifferences() {
@@ -210,21 +263,16 @@
     const rows = [];
     if (data.hits.length) {
       for (const [which, from, to, meaning] of data.hits[state.hit].gaps) {
-        rows.push([path().timeOf(from, which), which, from, to, meaning]);
+        const text = data.deviations ? `only in the ${which === "a" ? "reference" : "video"}` : meaning;
+        rows.push([path().timeOf(from, which), which, from, to, text]);
       }
     }
-    data.videos.forEach((video, k) => {
-      const which = "ab"[k], moments = path()[which];
-      for (const [from, end, name] of video.deviations) {
-        const to = end === null ? from : end;
-        if (to >= moments[0] && from <= moments.at(-1)) rows.push([path().timeOf(from, which), which, from, to, name, "alarm"]);
-      }
-    });
     rows.sort((one, other) => one[0] - other[0]);
-    for (const [clock, which, from, to, text, kind] of rows) {
+    differences = rows.map(([clock]) => clock);
+    for (const [clock, which, from, to, text] of rows) {
       list.append(entry([
         stretch(which, from, to),
-        [`detail ${kind || ""}`, text],
+        ["detail", text],
         ["length", `${(to - from).toFixed(2)} s`],
       ], () => goTo(clock)));
     }
@@ -263,9 +311,17 @@
     found.forEach(([distance], k) => { if (distance + (k === state.hit ? 0 : 12) < found[best][0]) best = k; });
     goTo(found[best][1], best);
   });
+  let pressed = null; // the deviation that is being clicked
   draggable(find("ribbon"), (event) => {
+    const box = find("ribbon").getBoundingClientRect(), x = event.clientX - box.left;
+    if (event.type === "pointerdown") pressed = ribbon.markAt(x, event.clientY - box.top);
+    goTo(pressed ? pressed.from : x / box.width * path().length);
+  });
+  find("ribbon").addEventListener("pointermove", (event) => {
     const box = find("ribbon").getBoundingClientRect();
-    goTo((event.clientX - box.left) / box.width * path().length);
+    const mark = ribbon.markAt(event.clientX - box.left, event.clientY - box.top);
+    find("ribbon").classList.toggle("on-mark", Boolean(mark));
+    find("ribbon").title = mark ? mark.kind : "";
   });
 
   const speeds = [...find("speed").options].map((option) => Number(option.value));
@@ -301,6 +357,10 @@
     End: () => goTo(path().length),
     "[": () => chooseHit(state.hit - 1),
     "]": () => chooseHit(state.hit + 1),
+    n: () => goOn(1),
+    p: () => goOn(-1),
+    ",": () => chooseVideo(chosen - 1),
+    ".": () => chooseVideo(chosen + 1),
     "-": () => setSpeed(find("speed").selectedIndex - 1),
     "+": () => setSpeed(find("speed").selectedIndex + 1),
     "=": () => setSpeed(find("speed").selectedIndex + 1),
@@ -330,6 +390,8 @@
   find("next-hit").addEventListener("click", () => chooseHit(state.hit + 1));
   find("speed").addEventListener("change", () => setSpeed(find("speed").selectedIndex));
   find("free").addEventListener("change", changeFree);
+  find("chooser").addEventListener("change", () => chooseVideo(find("chooser").selectedIndex));
+  window.addEventListener("hashchange", () => location.reload());
   find("theme").addEventListener("click", toggleTheme);
   find("help").addEventListener("click", () => find("help-dialog").showModal());
   find("sound").addEventListener("change", () => {
@@ -349,12 +411,25 @@
   });
   find("videos").classList.toggle("wide", data.videos.every((video) => video.width > 1.2 * video.height));
   find("sound-choice").hidden = !data.videos.some((video) => video.sound);
-  const p = data.hits.length && data.hits[0].p_value !== null ? `, p = ${+data.hits[0].p_value.toPrecision(2)}` : "";
+  const p = data.hits.length && data.hits[0].p_value !== null ? `, ${chance(data.hits[0].p_value, "= ")}` : "";
   find("verdict").textContent = data.verdict[0].toUpperCase() + data.verdict.slice(1) + p;
   find("verdict").title = "p: how probable it is that videos of different processes match this well by chance";
   find("verdict").dataset.verdict = data.verdict;
   find("note").textContent = data.note;
   find("note").hidden = !data.note;
+  document.title = data.title;
+  views.forEach(({ videos, deviations }, k) => {
+    const count = deviations ? ` (${deviations.length || "no"} deviation${deviations.length === 1 ? "" : "s"})` : "";
+    find("chooser").append(new Option(`${k + 1}. ${videos[1].name}${count}`, k, false, k === chosen));
+  });
+  find("chooser-label").hidden = views.length < 2;
+  document.body.classList.toggle("one-view", views.length < 2);
+  if (data.deviations) {
+    for (const id of ["deviations-section", "reference"]) find(id).hidden = false;
+    find("marks-legend").hidden = !marks.length;
+    find("differences-title").textContent = "All differences, also those that correct videos have";
+    find("next-help").textContent = "next and previous deviation";
+  }
   find("hits-title").textContent = data.hits.length === 1 ? "Matching stretch" : "Matching stretches";
   document.body.classList.toggle("one-hit", data.hits.length < 2);
   if (!data.hits.length) {
@@ -364,6 +439,7 @@
   document.documentElement.dataset.theme = dark.matches ? "dark" : "light";
   dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
   listHits();
+  listDeviations();
   showHit();
   refresh();
   new ResizeObserver(() => { map.rebuild(); ribbon.rebuild(path()); }).observe(document.body);

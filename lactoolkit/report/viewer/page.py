@@ -7,16 +7,16 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from lactoolkit.alignment.compare import Comparison
 from lactoolkit.alignment.result import Alignment
-from lactoolkit.report.viewer import COPY_NAMES
-from lactoolkit.report.viewer.document import Annotation, viewer_document
-from lactoolkit.report.viewer.sources import embed_video, refer_to_video
-from lactoolkit.video.intervals import NamedInterval
+from lactoolkit.report.viewer import COPY_FOLDER, COPY_NAMES, PAGE_NAME
+from lactoolkit.report.viewer.document import Annotation, MediaKey, View, viewer_document
+from lactoolkit.report.viewer.sources import VideoSource, check_embedded_size, embed_video, refer_to_video
 
 _SCRIPTS = ("path.js", "player.js", "drawing.js", "main.js")
 
@@ -27,7 +27,6 @@ def write_viewer(
     *,
     embed: bool = False,
     labels: tuple[Annotation, Annotation] = ((), ()),
-    deviations: tuple[Sequence[NamedInterval], Sequence[NamedInterval]] = ((), ()),
     progress: bool = False,
 ) -> None:
     """Write ``viewer.html`` into a folder.
@@ -46,8 +45,6 @@ def write_viewer(
         Whether the page holds the videos itself, so that it can be passed on as one file.
     labels : (FrameLabels or sequence of NamedInterval, the same)
         Labels of A and of B, such as the phases of the process, shown beside the videos.
-    deviations : (sequence of NamedInterval, sequence of NamedInterval)
-        Stretches of A and of B to point out, in a list and as marks.
     progress : bool
         Whether to show a progress bar on stderr when a video has to be copied.
 
@@ -60,12 +57,48 @@ def write_viewer(
     OSError
         If a file cannot be written.
     """
-    sources = []
-    for video, name in zip((alignment.a, alignment.b), COPY_NAMES, strict=True):
-        place = embed_video if embed else refer_to_video
-        sources.append(place(video, folder / name, progress=progress))
-    document = viewer_document(alignment, (sources[0], sources[1]), labels, deviations)
-    (folder / "viewer.html").write_text(assemble_page(document), encoding="utf-8")
+    copies: dict[MediaKey, str] = {("a", alignment.a.path): COPY_NAMES[0], ("b", alignment.b.path): COPY_NAMES[1]}
+    _write_page([View(alignment, labels)], folder, copies, embed, progress)
+
+
+def write_comparison_viewer(
+    comparison: Comparison, folder: Path, *, embed: bool = False, progress: bool = False
+) -> None:
+    """Write ``viewer.html`` of videos beside a reference: one at a time, with the stretches that deviate.
+
+    Copies of videos that browsers do not play are written into a folder ``videos`` beside it.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What to show; its input files must still be where they were.
+    folder, embed, progress
+        As for :func:`write_viewer`.
+
+    Raises
+    ------
+    VideoError, ParameterError, OSError
+        As for :func:`write_viewer`.
+    """
+    views = [View(one.alignment, deviations=one.deviations, level=comparison.level) for one in comparison.videos]
+    copies: dict[MediaKey, str] = {("a", comparison.reference.path): f"{COPY_FOLDER}/reference.mp4"}
+    for number, one in enumerate(comparison.videos, start=1):
+        copies["b", one.video.path] = f"{COPY_FOLDER}/{number}.mp4"
+    _write_page(views, folder, copies, embed, progress)
+
+
+def _write_page(
+    views: Sequence[View], folder: Path, copies: Mapping[MediaKey, str], embed: bool, progress: bool
+) -> None:
+    sources: dict[MediaKey, VideoSource] = {}
+    place = embed_video if embed else refer_to_video
+    for view in views:
+        for key, video in view.media.items():
+            if key not in sources:
+                sources[key] = place(video, folder / copies[key], folder, progress=progress)
+                embedded = sum(len(source.data) for source in sources.values()) * 3 // 4
+                check_embedded_size(embedded, video.path, "with the other videos")
+    (folder / PAGE_NAME).write_text(assemble_page(viewer_document(views, sources)), encoding="utf-8")
 
 
 def assemble_page(document: dict[str, Any]) -> str:
@@ -79,7 +112,7 @@ def assemble_page(document: dict[str, Any]) -> str:
     Returns
     -------
     str
-        HTML that refers to nothing but the two videos. Its content security policy lets no script run but its own,
+        HTML that refers to nothing but the videos. Its content security policy lets no script run but its own,
         and nothing be fetched.
     """
     package = files(__package__)
@@ -91,7 +124,7 @@ def assemble_page(document: dict[str, Any]) -> str:
     )
     parts = {
         "policy": html.escape(policy),
-        "title": html.escape(document["title"]),
+        "title": html.escape(document["views"][0]["title"]),
         "style": (package / "style.css").read_text(encoding="utf-8"),
         "data": script_json(document),
         "script": script,

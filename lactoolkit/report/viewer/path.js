@@ -42,7 +42,7 @@ class ClockPath {
   /** Both moments at a time of the clock, the confidence (null: nothing is matched) and who waits. */
   at(clock) {
     const k = clamp(lastUpTo(this.clock, clock + 1e-9), 0, this.a.length - 1);
-    const held = clock >= this.length ? 0 : this.held[k];
+    const held = this.held[k];
     const known = this.confidence[k] !== null && !held;
     return {
       a: interpolate(this.clock, this.a, clock),

@@ -30,8 +30,8 @@ _MOST_COPIED_PIXELS = 1280 * 720
 # Above this, a page holds a small copy instead of the video itself.
 _LARGEST_EMBEDDED = 64 * 2**20
 _EMBEDDED_COPY_PIXELS = 854 * 480
-# What browsers take in one page with any certainty.
-_LARGEST_COPY = 256 * 2**20
+# All videos of a page: browsers take its text in one string, which Chromium limits to 512 MiB.
+_LARGEST_PAGE = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class VideoSource:
     sound: bool
 
 
-def refer_to_video(video: AlignedVideo, copy: Path, *, progress: bool = False) -> VideoSource:
+def refer_to_video(video: AlignedVideo, copy: Path, folder: Path, *, progress: bool = False) -> VideoSource:
     """Refer to a video where it is, or to a copy that browsers play.
 
     Parameters
@@ -67,7 +67,9 @@ def refer_to_video(video: AlignedVideo, copy: Path, *, progress: bool = False) -
     video : AlignedVideo
         The video.
     copy : Path
-        Where a copy is written if one is needed, in the folder of the page.
+        Where a copy is written if one is needed.
+    folder : Path
+        The folder of the page.
     progress : bool
         Whether to show a progress bar for the copy.
 
@@ -82,13 +84,14 @@ def refer_to_video(video: AlignedVideo, copy: Path, *, progress: bool = False) -
     """
     playable = _inspect(video.path)
     if playable is None:
+        copy.parent.mkdir(exist_ok=True)
         offset = write_copy(video, copy, _MOST_COPIED_PIXELS, progress=progress)
-        return VideoSource(quote(copy.name), "", "video/mp4", offset, False)
+        return VideoSource(_relative_url(copy, folder), "", "video/mp4", offset, False)
     mime, offset, sound = playable
-    return VideoSource(_relative_url(video.path, copy.parent), "", mime, offset, sound)
+    return VideoSource(_relative_url(video.path, folder), "", mime, offset, sound)
 
 
-def embed_video(video: AlignedVideo, copy: Path, *, progress: bool = False) -> VideoSource:
+def embed_video(video: AlignedVideo, copy: Path, folder: Path, *, progress: bool = False) -> VideoSource:
     """Take a video into the page: as it is where browsers play it and it is not large, else as a copy.
 
     Parameters
@@ -96,7 +99,9 @@ def embed_video(video: AlignedVideo, copy: Path, *, progress: bool = False) -> V
     video : AlignedVideo
         The video.
     copy : Path
-        Names a copy, which is temporary, and its folder.
+        Names a copy, which is temporary.
+    folder : Path
+        The folder of the page.
     progress : bool
         Whether to show a progress bar for the copy.
 
@@ -115,16 +120,26 @@ def embed_video(video: AlignedVideo, copy: Path, *, progress: bool = False) -> V
     if playable is not None and video.path.stat().st_size <= _LARGEST_EMBEDDED:
         mime, offset, sound = playable
         return VideoSource("", _base64(video.path), mime, offset, sound)
-    with tempfile.TemporaryDirectory(prefix=".", dir=copy.parent) as folder:
-        file = Path(folder, copy.name)
+    with tempfile.TemporaryDirectory(prefix=".", dir=folder) as temporary:
+        file = Path(temporary, copy.name)
         offset = write_copy(video, file, _EMBEDDED_COPY_PIXELS, progress=progress)
-        size = file.stat().st_size
-        if size > _LARGEST_COPY:
-            raise ParameterError(
-                f"{video.path}: too long to be embedded ({size / 2**20:.0f} MiB even as a small copy); "
-                "leave out --embed, or align a part of it (--start-a, --end-a, --start-b, --end-b)"
-            )
+        check_embedded_size(file.stat().st_size, video.path, "even as a small copy")
         return VideoSource("", _base64(file), "video/mp4", offset, False)
+
+
+def check_embedded_size(size: int, path: Path, how: str) -> None:
+    """Check that a page can hold so many bytes of videos.
+
+    Raises
+    ------
+    ParameterError
+        It cannot.
+    """
+    if size > _LARGEST_PAGE:
+        raise ParameterError(
+            f"{path}: too long to be embedded ({size / 2**20:.0f} MiB {how}, at most {_LARGEST_PAGE / 2**20:.0f}); "
+            "leave out --embed, or take fewer or shorter videos"
+        )
 
 
 def write_copy(video: AlignedVideo, path: Path, most_pixels: int, *, progress: bool = False) -> float:
