@@ -39,7 +39,8 @@ def compiled(function: Callable | None = None, **options: Any) -> Any:
     if function is None:
         return functools.partial(compiled, **options)
     # The wrapper for calls from C takes a second to compile, and nobody calls from C.
-    dispatcher = njit(nogil=True, no_cfunc_wrapper=True, **options)(function)
+    options["no_cfunc_wrapper"] = True
+    dispatcher = njit(nogil=True, **options)(function)
     # RuntimeError: neither the source's folder nor the user's cache folder can be written to.
     with contextlib.suppress(RuntimeError):
         dispatcher._cache = _KernelCache(function)

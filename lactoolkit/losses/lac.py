@@ -240,39 +240,36 @@ class LACLoss(FrameLoss):
         similarity, background = self._own_similarity(u, v, lengths)
         gap_open, gap_extend = self.gaps(u, v, lengths)
 
-        orders = [reversed_order(lengths[:, 1], v.shape[1])]
-        orders += [
-            shuffled_blocks(lengths[:, 1], v.shape[1], config.shuffle_blocks, generator) for _ in range(config.shuffles)
-        ]
-        tables = [similarity, *(_reordered(similarity, order) for order in orders)]
-        all_open, all_extend = [gap_open] * len(tables), [gap_extend] * len(tables)
+        # The true order first, then the wrong ones, all at once: on a GPU, every operation more costs its launch.
+        partner, size = lengths[:, 1], v.shape[1]
+        orders = [torch.arange(size, device=v.device).expand(len(v), -1), reversed_order(partner, size)]
+        orders.append(shuffled_blocks(partner.repeat(config.shuffles), size, config.shuffle_blocks, generator))
+        candidates = 2 + config.shuffles
+        order = torch.cat(orders).view(candidates, len(v), size)
+        tables = _reordered(similarity, order)
         if config.gaps == "context":
-            all_open[1:] = [_reordered(gap_open, order) for order in orders]
-            all_extend[1:] = [_reordered(gap_extend, order) for order in orders]
-        all_lengths = [lengths] * len(tables)
+            gap_open, gap_extend = _reordered(gap_open, order), _reordered(gap_extend, order)
+        elif config.gaps == "position":
+            gap_open, gap_extend = gap_open.repeat(candidates, 1, 1), gap_extend.repeat(candidates, 1, 1)
         usable = lengths.amin(1) > 0
-        competing = [usable] * len(tables)
+        all_lengths, competing = lengths.repeat(candidates, 1), usable.expand(candidates, -1)
         if classes is not None and bool((classes != classes[0]).any()):
             other, exists = other_process_partners(first, classes, generator)
             w = views.v[other]
             lengths_w = torch.stack([lengths[:, 0], views.lengths_v[other]], 1)
-            gaps_w = self.gaps(u, w, lengths_w)
-            tables.append(self._similarity(u @ w.mT, background))
-            all_open.append(gaps_w[0])
-            all_extend.append(gaps_w[1])
-            all_lengths.append(lengths_w)
-            competing.append(exists & (lengths_w.amin(1) > 0))
+            tables = torch.cat([tables, self._similarity(u @ w.mT, background)])
+            if config.gaps != "scalar":
+                open_w, extend_w = self.gaps(u, w, lengths_w)
+                gap_open, gap_extend = torch.cat([gap_open, open_w]), torch.cat([gap_extend, extend_w])
+            all_lengths = torch.cat([all_lengths, lengths_w])
+            competing = torch.cat([competing, (exists & (lengths_w.amin(1) > 0)).unsqueeze(0)])
 
-        if config.gaps != "scalar":
-            gap_open, gap_extend = torch.cat(all_open), torch.cat(all_extend)
-        stacked = torch.cat(all_lengths)
         scores = soft_smith_waterman(
-            torch.cat(tables), gap_open, gap_extend, config.temperature, lengths=stacked, allow_empty=True
+            tables, gap_open, gap_extend, config.temperature, lengths=all_lengths, allow_empty=True
         )
-        per_frame = scores / stacked.amin(1).clamp(min=1)
-        logits = (per_frame / config.score_temperature).view(len(tables), -1)
-        logits = logits.masked_fill(~torch.stack(competing), -1e30)
-        return masked_mean(-torch.log_softmax(logits, 0)[0], usable)
+        per_frame = scores / all_lengths.amin(1).clamp(min=1)
+        logits = (per_frame / config.score_temperature).view(len(competing), -1)
+        return masked_mean(-torch.log_softmax(logits.masked_fill(~competing, -1e30), 0)[0], usable)
 
     def _fenchel_young(self, views: Views, classes: Tensor | None, generator: torch.Generator | None) -> Tensor:
         lengths = torch.stack([views.lengths_u, views.lengths_v], 1)
@@ -309,6 +306,7 @@ class LACLoss(FrameLoss):
         return masked_mean(torch.cat(values, 1), torch.cat(counted, 1))
 
 
-def _reordered(table: Tensor, order: Tensor) -> Tensor:
-    """Columns of tables (P, N, M) in another order (P, M)."""
-    return table.gather(2, order.unsqueeze(1).expand_as(table))
+def _reordered(table: Tensor, orders: Tensor) -> Tensor:
+    """Columns of tables (P, N, M) in K orders, (K, P, M): (K P, N, M)."""
+    shape = (*orders.shape[:2], *table.shape[1:])
+    return table.expand(shape).gather(3, orders.unsqueeze(2).expand(shape)).flatten(0, 1)
