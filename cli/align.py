@@ -88,8 +88,8 @@ def align(
     also viewer.html, a page to open in a browser: both videos in step, the similarity map, confidence and lists.
 
     More than two videos are all aligned with the first: FOLDER receives such a folder for each, summary.csv and
-    grid.mp4, all of them on the clock of the first. With --pairs, the pairs of a list are aligned. Run the same command
-    again to go on after an interruption.
+    grid.mp4, all of them (36 at most) on the clock of the first. With --pairs, the pairs of a list are aligned. Run the
+    same command again to go on after an interruption.
 
     \b
     Examples:

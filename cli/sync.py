@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .notices import compilation_notice
+from .notices import compilation_notice, report_failures
 from .options import embedding_options, report_options, video_path, wants_progress, workers_option
 from .tables import format_table
 
@@ -42,7 +42,11 @@ def sync(
     Compares all with all. Cameras at one event (they may stand on different sides) get a constant offset each, from
     what is seen and from what moves when; takes of a process are aligned with the one that matches all others best.
     Prints where each video starts and ends on the clock, how sure that is, and which do not belong to the others. With
-    -o, FOLDER receives sync.csv, sync.json (with who covers which part of the clock), coverage.png and grid.mp4.
+    -o, FOLDER receives sync.csv, sync.json (with who covers which part of the clock), coverage.png and grid.mp4
+    (36 videos at most).
+
+    Videos that cannot be read are named and left out (exit status 1). The result needs all videos at once, so an
+    interrupted run starts again; features of the videos are kept in the cache, and what is left takes seconds.
 
     \b
     Examples:
@@ -69,6 +73,7 @@ def sync(
         click.echo(dump_document(sync_document(result)), nl=False)
     else:
         click.echo("\n\n".join(_describe(result, out, quiet)))
+    report_failures(result.failed)
 
 
 def _describe(result: Synchronisation, out: Path | None, quiet: bool) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .notices import compilation_notice
+from .notices import compilation_notice, report_failures
 from .options import embedding_options, overwrite_option, quiet_option, video_path, wants_progress
 from .tables import format_table
 
@@ -52,6 +52,9 @@ def transfer(
     end: a moment). What lies outside the match stays unlabelled. Several labelled videos vote and give better labels
     than one: name them all before B. With -o, FILE.csv has the same form, with a confidence for every label.
 
+    Labelled videos that cannot be read are named and left out (exit status 1). The result needs all of them at once, so
+    an interrupted run starts again; features of the videos are kept in the cache, and what is left takes seconds.
+
     \b
     Examples:
       lac transfer labelled.mp4 new.mp4 --labels labelled.csv -o new.csv
@@ -79,6 +82,7 @@ def transfer(
         click.echo(dump_document(transfer_document(result)), nl=False)
     else:
         click.echo("\n\n".join(_describe(result, out, quiet)))
+    report_failures(result.failed)
     if fail_on_none and not result.significant:
         raise click.exceptions.Exit(_NOT_ALIGNED)
 

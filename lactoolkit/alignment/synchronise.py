@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -18,11 +18,13 @@ from lactoolkit.alignment.result import AlignedVideo, Alignment
 from lactoolkit.alignment.transfer import carry_times, reversed_alignment
 from lactoolkit.errors import ParameterError, VideoError
 from lactoolkit.features.extraction import extract_features
+from lactoolkit.features.process_pool import FailedVideo, Outcome, run_items
 from lactoolkit.features.video_embeddings import VideoEmbeddings, embed_video
 from lactoolkit.video.decoding import probe
 from lactoolkit.video.folders import find_videos
 
 Model = Literal["offset", "warp"]
+Result = TypeVar("Result")
 _MAX_RATE = 60.0
 _MOST_FRAMES = 40_000  # of one recording; four hours and more are analysed at fewer frames per second
 _CLOCK_RATE = 30.0
@@ -79,6 +81,8 @@ class Synchronisation:
         fewer than three.
     settings, versions : dict
         What determines the result, JSON-ready.
+    failed : tuple of FailedVideo
+        Videos that were left out because they cannot be read.
     """
 
     videos: tuple[SyncedVideo, ...]
@@ -87,6 +91,7 @@ class Synchronisation:
     cycle_error: float
     settings: dict[str, object] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    failed: tuple[FailedVideo, ...] = ()
 
     @property
     def coverage(self) -> list[tuple[float, float, tuple[int, ...]]]:
@@ -139,7 +144,7 @@ def synchronise(
     ParameterError
         There are fewer than two videos, or the model is unknown.
     VideoError
-        A video cannot be read.
+        Fewer than two of the videos can be read; others that cannot be read are left out.
 
     Examples
     --------
@@ -153,22 +158,41 @@ def synchronise(
         raise ParameterError(f"{paths[0]}: one video alone; name two or more to synchronise")
     if model not in ("auto", "offset", "warp"):
         raise ParameterError(f"model (--model) is {model!r}; choose auto, offset or warp")
+    failed: tuple[FailedVideo, ...] = ()
     if model != "warp":
-        synced = _by_offsets(paths, workers, progress, options)
+        synced = _by_offsets(paths, progress, options)
+        failed = synced.failed
         belonging = sum(not one.outlier for one in synced.videos)
-        if model == "offset" or 2 * belonging > len(paths):
+        if model == "offset" or 2 * belonging > len(synced.videos):
             return synced
-    return _by_star(paths, workers, progress, options)
+        paths = [one.video.path for one in synced.videos]
+    synced = _by_star(paths, workers, progress, options)
+    return replace(synced, failed=(*failed, *synced.failed))
 
 
-def _by_offsets(paths: Sequence[Path], workers: int, progress: bool, options: dict[str, Any]) -> Synchronisation:
-    infos = [probe(path) for path in paths]
+def _readable(outcomes: Iterable[Outcome[Path, Result]]) -> tuple[dict[Path, Result], list[FailedVideo]]:
+    """Results of the videos that could be read, at least two, and the other videos."""
+    found, failed = {}, []
+    for outcome in outcomes:
+        if outcome.result is None:
+            failed.append(FailedVideo.of(outcome.item, outcome.error))
+        else:
+            found[outcome.item] = outcome.result
+    if len(found) < 2:
+        reasons = "; ".join(dict.fromkeys(one.message for one in failed))
+        raise VideoError(f"{reasons}; two videos or more are needed" if found else reasons)
+    return found, failed
+
+
+def _by_offsets(paths: Sequence[Path], progress: bool, options: dict[str, Any]) -> Synchronisation:
+    probed, failed = _readable(run_items(probe, paths))
+    infos = list(probed.values())
     rate = min(*(info.frame_rate for info in infos), _MAX_RATE)
     rate = min(rate, options.get("frame_rate") or rate, _MOST_FRAMES / max(info.duration or 1.0 for info in infos))
     shared = {name: value for name, value in options.items() if name in ("device", "cache")}
-    videos, recordings = [], []
-    for path, info in zip(paths, infos, strict=True):
-        wanted = None if info.frame_rate <= 1.05 * rate else rate
+
+    def record(path: Path) -> tuple[VideoEmbeddings, Recording]:
+        wanted = None if probed[path].frame_rate <= 1.05 * rate else rate
         video = embed_video(
             path,
             options.get("encoder", "lite0"),
@@ -179,9 +203,11 @@ def _by_offsets(paths: Sequence[Path], workers: int, progress: bool, options: di
             **shared,
         )
         features = extract_features(path, frame_rate=wanted, preview=True, progress=progress, **shared)
-        videos.append(video)
-        recordings.append(_on_grid(video, features.values, rate))
-    pairs = list(itertools.combinations(range(len(paths)), 2))
+        return video, _on_grid(video, features.values, rate)
+
+    recorded, damaged = _readable(run_items(record, list(probed)))
+    videos, recordings = (list(each) for each in zip(*recorded.values(), strict=True))
+    pairs = list(itertools.combinations(range(len(videos)), 2))
     bar = tqdm(pairs, desc="comparing", unit="pair", delay=1, disable=not progress)
     scores = {(i, j): score_lags(recordings[i], recordings[j], rate) for i, j in bar}
     found = solve_offsets(recordings, scores)
@@ -201,6 +227,7 @@ def _by_offsets(paths: Sequence[Path], workers: int, progress: bool, options: di
         cycle_error=found.cycle_error / rate,
         settings={**_plain_options(options), "model": "offset", "frame_rate": rate},
         versions=package_versions(),
+        failed=(*failed, *damaged),
     )
 
 
@@ -222,17 +249,12 @@ def _why_outlier(found: Offsets, k: int) -> str:
 
 
 def _by_star(paths: Sequence[Path], workers: int, progress: bool, options: dict[str, Any]) -> Synchronisation:
-    pairs = list(itertools.combinations(range(len(paths)), 2))
-    jobs = [PairJob(f"{i} {j}", paths[i], paths[j]) for i, j in pairs]
+    found, failed = _align_all(paths, workers, progress, options)
+    paths = [path for path in paths if path not in {one.path for one in failed}]
     alignments: dict[tuple[int, int], Alignment] = {}
-    bar = tqdm(total=len(jobs), desc="aligning", unit="pair", delay=1, disable=not progress)
-    with bar:
-        for outcome in align_pairs(jobs, workers=workers, **options):
-            if outcome.result is None:
-                raise VideoError(outcome.error)
-            i, j = map(int, outcome.item.name.split())
-            alignments[i, j], alignments[j, i] = outcome.result, reversed_alignment(outcome.result)
-            bar.update()
+    for i, j in itertools.combinations(range(len(paths)), 2):
+        alignments[i, j] = found[paths[i], paths[j]]
+        alignments[j, i] = reversed_alignment(alignments[i, j])
     evidence = np.zeros(len(paths))
     for (i, _), one in alignments.items():
         evidence[i] += (1 - one.hits[0].p_value) * one.hits[0].mean_confidence if one.hits else 0
@@ -256,7 +278,37 @@ def _by_star(paths: Sequence[Path], workers: int, progress: bool, options: dict[
         cycle_error=_cycle_error(alignments, len(paths)),
         settings={**_plain_options(options), "model": "warp"},
         versions=package_versions(),
+        failed=tuple(failed),
     )
+
+
+def _align_all(
+    paths: Sequence[Path], workers: int, progress: bool, options: dict[str, Any]
+) -> tuple[dict[tuple[Path, Path], Alignment], list[FailedVideo]]:
+    """Align every pair; a video of which no pair could be aligned cannot be read."""
+    jobs = [PairJob(f"{a} {b}", a, b) for a, b in itertools.combinations(paths, 2)]
+    found: dict[tuple[Path, Path], Alignment] = {}
+    errors: list[Outcome[PairJob, Alignment]] = []
+    with tqdm(total=len(jobs), desc="aligning", unit="pair", delay=1, disable=not progress) as bar:
+        for outcome in align_pairs(jobs, workers=workers, **options):
+            if outcome.result is None:
+                errors.append(outcome)
+            else:
+                found[outcome.item.a, outcome.item.b] = outcome.result
+            bar.update()
+    read = {path for pair in found for path in pair}
+    # Beside a video that can be read, the error is the other one's.
+    reasons = {path: one.error for one in errors for path in (one.item.a, one.item.b) if path not in read}
+    reasons |= {
+        bad: one.error
+        for one in errors
+        for bad, good in ((one.item.a, one.item.b), (one.item.b, one.item.a))
+        if bad not in read and good in read
+    }
+    for one in errors:
+        if not found or {one.item.a, one.item.b} <= read:
+            raise VideoError(one.error)
+    return found, [FailedVideo.of(path, reasons[path]) for path in paths if path in reasons]
 
 
 def _consistent_times(

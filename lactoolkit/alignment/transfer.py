@@ -11,7 +11,8 @@ import numpy as np
 
 from lactoolkit.alignment.align import align_videos
 from lactoolkit.alignment.result import Alignment, Hit
-from lactoolkit.errors import ManifestError, ParameterError
+from lactoolkit.errors import ManifestError, ParameterError, VideoError
+from lactoolkit.features.process_pool import FailedVideo, run_items
 from lactoolkit.video.decoding import probe
 from lactoolkit.video.intervals import NamedInterval, read_annotation
 from lactoolkit.video.labels import BACKGROUND, FrameLabels
@@ -41,12 +42,15 @@ class TransferredLabels:
         Each reference against the video.
     used : tuple of bool
         Which of them counted; see :func:`transfer_labels`.
+    failed : tuple of FailedVideo
+        References that were left out because they cannot be read.
     """
 
     labels: FrameLabels
     confidence: np.ndarray
     alignments: tuple[Alignment, ...]
     used: tuple[bool, ...]
+    failed: tuple[FailedVideo, ...] = ()
 
     @property
     def significant(self) -> bool:
@@ -82,6 +86,7 @@ class TransferredIntervals:
     intervals: tuple[TransferredInterval, ...]
     alignments: tuple[Alignment, ...]
     used: tuple[bool, ...]
+    failed: tuple[FailedVideo, ...] = ()
 
     @property
     def significant(self) -> bool:
@@ -126,7 +131,7 @@ def transfer_labels(
     ManifestError
         A file of labels is wrong, or does not fit its video or the other files.
     VideoError
-        A video cannot be read.
+        The video, or every reference, cannot be read; references that cannot be read are left out.
 
     Examples
     --------
@@ -146,21 +151,28 @@ def transfer_labels(
     if frames and intervals:
         raise ParameterError("labels of frames and of intervals cannot be mixed; give files of one kind")
     names = _common_names(files, frames)
-    alignments = [align_videos(one, video, **options) for one in sources]
+    frame_count = probe(video).frame_count or 0  # if it cannot be read, that is said once
+    outcomes = list(run_items(lambda one: align_videos(one, video, **options), sources))
+    alignments = [outcome.result for outcome in outcomes if outcome.result is not None]
+    readable = tuple(outcome.result is not None for outcome in outcomes)
+    failed = tuple(FailedVideo.of(Path(one.item), one.error) for one in outcomes if one.result is None)
+    if not alignments:
+        raise VideoError("; ".join(dict.fromkeys(one.message for one in failed)))
     used = _which_count(alignments)
     if not frames:
-        carried = carry_intervals(_kept(alignments, used), _kept(intervals, used))
-        return TransferredIntervals(tuple(carried), tuple(alignments), used)
+        carried = carry_intervals(_kept(alignments, used), _kept(_kept(intervals, readable), used))
+        return TransferredIntervals(tuple(carried), tuple(alignments), used, failed)
+    files, frames = _kept(files, readable), _kept(frames, readable)
     for file, known, alignment in zip(files, frames, alignments, strict=True):
         if len(known) <= int(alignment.a.frames[-1]):
             raise ManifestError(
                 f"{file}: has labels for {len(known)} frames, but {alignment.a.path} has at least "
                 f"{int(alignment.a.frames[-1]) + 1}; label every frame of the file, from 0 on"
             )
-    count = max(int(alignments[0].b.frames[-1]) + 1, probe(video).frame_count or 0)
+    count = max(int(alignments[0].b.frames[-1]) + 1, frame_count)
     chosen = [FrameLabels(one.phases, names, one.in_core) for one in frames]
     moved, confidence = carry_frame_labels(_kept(alignments, used), _kept(chosen, used), count)
-    return TransferredLabels(moved, confidence, tuple(alignments), used)
+    return TransferredLabels(moved, confidence, tuple(alignments), used, failed)
 
 
 def carry_frame_labels(

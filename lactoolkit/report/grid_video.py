@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lactoolkit.alignment.result import AlignedVideo
+from lactoolkit.errors import LacToolkitWarning
 from lactoolkit.report.frame_layout import Picture, draw_name, even, typeset
 from lactoolkit.report.moving_pictures import encode_pictures, pictures_at
 from lactoolkit.video.pictures import YuvPicture
@@ -75,7 +77,18 @@ def write_grid_video(
         If a video can no longer be read.
     OSError
         If the file cannot be written.
+
+    Warns
+    -----
+    LacToolkitWarning
+        Of videos that are left out.
     """
+    if len(panels) > MOST_PANELS:
+        warnings.warn(
+            f"grid.mp4 shows {MOST_PANELS} of {len(panels)} videos, which is what fits; the tables have all of them",
+            LacToolkitWarning,
+            stacklevel=2,
+        )
     panels = panels[:MOST_PANELS]
     grid = _Grid(panels, clock)
 

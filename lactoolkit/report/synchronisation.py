@@ -86,6 +86,7 @@ def sync_document(result: Synchronisation) -> dict[str, Any]:
                 {"start": start, "end": end, "videos": [names[k] for k in shown]}
                 for start, end, shown in result.coverage
             ],
+            "failed": [{"path": one.path, "message": one.message} for one in result.failed],
             "settings": result.settings,
             "versions": result.versions,
         }

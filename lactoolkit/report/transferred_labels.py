@@ -46,6 +46,7 @@ def transfer_document(result: TransferredLabels | TransferredIntervals) -> dict[
             | {"used": used}
             for one, used in zip(result.alignments, result.used, strict=True)
         ],
+        "failed": [{"path": one.path, "message": one.message} for one in result.failed],
         "settings": result.alignments[0].settings,
         "versions": result.alignments[0].versions,
     }

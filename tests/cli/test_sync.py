@@ -98,6 +98,28 @@ def test_takes_at_other_speeds_get_the_clock_of_one(clips):
         assert abs(abs(point["time"] - point["clock"]) - 13 / 30) < 0.2
 
 
+@pytest.mark.parametrize("model", ["auto", "offset", "warp"])
+def test_a_video_that_cannot_be_read_is_named_and_left_out(model, clips, tmp_path):
+    broken = tmp_path / "broken 'Ж'.mp4"
+    broken.write_text("no video")
+    result = lac(clips / "cam0.mp4", broken, clips / "cam2.mp4", "--model", model, "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert [one["video"] for one in document["videos"]] == [str(clips / "cam0.mp4"), str(clips / "cam2.mp4")]
+    assert [one["path"] for one in document["failed"]] == [str(broken)]
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"Error: {broken}: ")
+
+
+@pytest.mark.parametrize("model", ["auto", "warp"])
+def test_one_readable_video_is_not_enough(model, clips, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("no video")
+    result = lac(clips / "cam0.mp4", broken, "--model", model)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"Error: {broken}: " in result.stderr
+
+
 def test_one_video_is_not_enough(clips):
     result = lac(clips / "cam0.mp4")
     assert result.exit_code == 1

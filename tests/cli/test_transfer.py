@@ -51,6 +51,21 @@ def test_intervals_as_json(tmp_path):
     assert "begin outside the match" in lac(*PAIR, "--labels", labels).stdout
 
 
+def test_a_labelled_video_that_cannot_be_read_is_named_and_left_out(tmp_path):
+    broken, labels = tmp_path / "broken.mp4", SAMPLES / "hammer_slow.csv"
+    broken.write_text("no video")
+    alone = lac(*PAIR, "--labels", labels, "--json")
+    result = lac(broken, *PAIR, "--labels", labels, "--labels", labels, "--json")
+    assert (alone.exit_code, result.exit_code) == (0, 1)
+    assert json.loads(result.stdout)["segments"] == json.loads(alone.stdout)["segments"]
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"Error: {broken}: ")
+    for unreadable in ((broken, PAIR[1]), (PAIR[0], broken)):
+        result = lac(*unreadable, "--labels", labels)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"Error: {broken}: ")
+
+
 def test_each_labelled_video_needs_its_labels():
     result = lac(*PAIR, PAIR[1], "--labels", "a.csv")
     assert result.exit_code == 2

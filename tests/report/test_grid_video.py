@@ -5,6 +5,7 @@ import pytest
 from report_alignments import make_video
 from videos import picture_number, render_video
 
+from lactoolkit.errors import LacToolkitWarning
 from lactoolkit.report import grid_video
 from lactoolkit.report.grid_video import GridPanel, write_grid_video
 from lactoolkit.video.decoding import read_frames
@@ -63,6 +64,7 @@ def test_more_videos_than_a_grid_can_show(clips, tmp_path, monkeypatch):
     monkeypatch.setattr(grid_video, "MOST_PANELS", 2)
     clock = np.arange(3) / 30
     panels = [GridPanel(clip, clock, np.ones(3, bool)) for clip in clips]
-    write_grid_video(panels, clock, tmp_path / "grid.mp4", frame_rate=30)
+    with pytest.warns(LacToolkitWarning, match=r"grid\.mp4 shows 2 of 3 videos"):
+        write_grid_video(panels, clock, tmp_path / "grid.mp4", frame_rate=30)
     shown = list(panel_pictures(tmp_path / "grid.mp4", panels[:2], clock))
     assert [picture_number(image) for image in shown[1]] == [0, 1, 2]
