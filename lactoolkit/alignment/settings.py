@@ -28,20 +28,26 @@ class AlignmentSettings:
     background : {"lines", "table"}
         What a pair of frames is compared with: the other pairs of both of its frames, so that no frame is like all
         others; or all pairs of both videos, so that a frame may be like none.
+    end_level : float
+        Share of the mean cosine of a hit that its first and last pairs must reach, see
+        :func:`lactoolkit.alignment.ends.without_poor_ends`; 0 leaves the ends where the score puts them.
     """
 
     margin: float = 0.75
-    gap_open: float = 0.2
-    gap_extend: float = 0.2
+    gap_open: float = 0.3
+    gap_extend: float = 0.3
     temperature: float = 1.0
     background: str = "lines"
+    end_level: float = 0.5
 
     def __post_init__(self) -> None:
         if self.background not in BACKGROUNDS:
             raise ParameterError(f"background is {self.background!r}; choose one of {', '.join(BACKGROUNDS)}")
+        if not 0 <= self.end_level < 1:
+            raise ParameterError(f"end_level is {self.end_level}; pass a share of the mean cosine, 0 to below 1")
 
 
-_TRAINED = AlignmentSettings(margin=1.25, background="table")
+_TRAINED = AlignmentSettings(margin=1.25, gap_open=0.2, gap_extend=0.2, background="table", end_level=0.0)
 
 
 def default_settings(encoder: str) -> AlignmentSettings:

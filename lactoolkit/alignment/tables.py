@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from lactoolkit.alignment.confidence import posterior_near
+from lactoolkit.alignment.ends import without_poor_ends
 from lactoolkit.alignment.settings import AlignmentSettings
 from lactoolkit.alignment.similarity import calibrated_embeddings, calibrated_similarity
 from lactoolkit.kernels.long_pairs import Area, best_local_path_embeddings
@@ -33,7 +34,7 @@ class SimilarityTable(Protocol):
         """Similarity of each pair of a path, shape (L,), float32."""
 
     def best_paths(self, count: int) -> list[LocalPath]:
-        """Up to ``count`` best local paths; no two share rows and columns both."""
+        """Up to ``count`` best local paths without their poor ends; no two share rows and columns both."""
 
     def posterior_near(self, path: LocalPath, others: Sequence[LocalPath], reach: int) -> np.ndarray:
         """See :func:`lactoolkit.alignment.confidence.posterior_near`; areas of other paths are forbidden."""
@@ -65,6 +66,7 @@ class StoredTable:
 
     def __init__(self, u: np.ndarray, v: np.ndarray, settings: AlignmentSettings) -> None:
         self._values = calibrated_similarity(u, v, settings.margin, settings.background)
+        self._u, self._v = u, v
         self._settings = settings
         self.shape = (len(u), len(v))
 
@@ -77,8 +79,10 @@ class StoredTable:
         return self._values[path.pairs[:, 0], path.pairs[:, 1]]
 
     def best_paths(self, count: int) -> list[LocalPath]:
-        """Up to ``count`` best local paths; no two share rows and columns both."""
-        return best_local_paths(self._values, self._settings.gap_open, self._settings.gap_extend, count, exclude="area")
+        """Up to ``count`` best local paths without their poor ends; no two share rows and columns both."""
+        gaps = self._settings.gap_open, self._settings.gap_extend
+        paths = best_local_paths(self._values, *gaps, count, exclude="area")
+        return [_trimmed(path, self._u, self._v, self._settings) for path in paths]
 
     def posterior_near(self, path: LocalPath, others: Sequence[LocalPath], reach: int) -> np.ndarray:
         """Posterior probability near each pair; areas of other paths are forbidden."""
@@ -102,6 +106,7 @@ class TiledTable:
 
     def __init__(self, u: np.ndarray, v: np.ndarray, settings: AlignmentSettings) -> None:
         self._x, self._y = calibrated_embeddings(u, v, settings.margin, settings.background, _DIMENSIONS)
+        self._u, self._v = u, v
         self._settings = settings
         self.shape = (len(u), len(v))
 
@@ -115,7 +120,7 @@ class TiledTable:
         return np.einsum("lk,lk->l", self._x[rows], self._y[columns])
 
     def best_paths(self, count: int) -> list[LocalPath]:
-        """Up to ``count`` best local paths; no two share rows and columns both."""
+        """Up to ``count`` best local paths without their poor ends; no two share rows and columns both."""
         paths: list[LocalPath] = []
         while len(paths) < count:
             path = best_local_path_embeddings(
@@ -128,7 +133,7 @@ class TiledTable:
             if not len(path) or (paths and not path.score > 0):
                 break
             paths.append(path)
-        return paths
+        return [_trimmed(path, self._u, self._v, self._settings) for path in paths]
 
     def posterior_near(self, path: LocalPath, others: Sequence[LocalPath], reach: int) -> np.ndarray:
         """Posterior probability near each pair; areas of other paths are forbidden."""
@@ -168,6 +173,17 @@ def area_means(values: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
             values = (np.add.reduceat(values, edges, axis=axis) / counts.reshape(shape)).astype(np.float32)
         steps.append(step)
     return values, (steps[0], steps[1])
+
+
+def _trimmed(path: LocalPath, u: np.ndarray, v: np.ndarray, settings: AlignmentSettings) -> LocalPath:
+    """A path without its poor ends, see :func:`lactoolkit.alignment.ends.without_poor_ends`."""
+    cosines = np.concatenate(
+        [
+            np.einsum("ld,ld->l", u[part[:, 0]], v[part[:, 1]])
+            for part in np.split(path.pairs, range(_CHUNK, len(path), _CHUNK))
+        ]
+    )
+    return without_poor_ends(path, cosines, settings.end_level)
 
 
 def path_area(path: LocalPath) -> Area:

@@ -32,11 +32,13 @@ def test_expected_hits_follow_the_gumbel_distribution(monkeypatch):
     """Scores of other shuffles than those of the fit exceed their quantiles as often as the model expects."""
     rng = np.random.default_rng(4)
     table = (rng.normal(size=(150, 150)) - 0.75).astype(np.float32)
-    model = ChanceModel(table, 0.0, AlignmentSettings(), 30.0)
+    settings = AlignmentSettings()
+    gaps = settings.gap_open, settings.gap_extend
+    model = ChanceModel(table, 0.0, settings, 30.0)
     monkeypatch.setattr(significance, "_SEED", 1)
     monkeypatch.setattr(significance, "_DRAWS", 200)
     orders = block_orders(150, 16)
-    scores = np.concatenate([shuffled_scores(one, orders, 0.2, 0.2) for one in (table, table.T)])
+    scores = np.concatenate([shuffled_scores(one, orders, *gaps) for one in (table, table.T)])
     for level in (0.5, 0.2, 0.1):
         expected = model.measure(float(np.quantile(scores, 1 - level)), 0.5, 0.0).e_value
         assert 1 - np.exp(-expected) == pytest.approx(level, rel=0.5)
