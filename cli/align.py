@@ -48,6 +48,7 @@ _NOT_ALIGNED = 3  # exit status of --fail-on-none
     help="Look for the K best stretches: repetitions, and parts in another order.",
 )
 @export_option
+@click.option("--audio", "sound", is_flag=True, help="Give the exports warped and overlay, on A's clock, A's sound.")
 @click.option("--html", is_flag=True, help="Add viewer.html, a page that plays both videos in step (needs -o).")
 @click.option("--embed", is_flag=True, help="Put the videos into viewer.html, to pass it on as one file.")
 @click.option(
@@ -70,6 +71,7 @@ def align(
     end_b: float | None,
     hits: int,
     exports: tuple[str, ...],
+    sound: bool,
     html: bool,
     embed: bool,
     labels_a: Path | None,
@@ -102,6 +104,8 @@ def align(
     """
     if exports and out is None:
         raise click.UsageError("--export needs -o FOLDER, the folder to write into.")
+    if sound and not {"warped", "overlay"} & set(exports):
+        raise click.UsageError("--audio goes with --export warped or --export overlay: it gives them A's sound.")
     if html and out is None:
         raise click.UsageError("--html needs -o FOLDER, the folder to write viewer.html into.")
     if embed and not html:
@@ -121,6 +125,7 @@ def align(
             quiet=quiet,
             fail_on_none=fail_on_none,
             exports=exports,
+            sound=sound,
             html=html,
             embed=embed,
             overwrite=overwrite,
@@ -159,6 +164,7 @@ def align(
             alignment,
             out,
             exports=exports,
+            sound=sound,
             html=html,
             embed=embed,
             labels=labels,

@@ -100,6 +100,7 @@ def render_video(
     display_matrix: tuple[int, int, int, int] | None = None,
     cover: bool = False,
     audio: bool = False,
+    clicks: Sequence[float] = (),
     timecode: str | None = None,
 ) -> np.ndarray:
     """Write a clip and return the exact times of its frames.
@@ -118,6 +119,8 @@ def render_video(
         to turn the picture clockwise by 90 degrees.
     cover, audio : bool
         Whether a cover picture comes first in the file, and silence beside the video.
+    clicks : sequence of float
+        Seconds of the file, which may begin before the first frame, at which a short noise is heard; needs `audio`.
     timecode : str, optional
         The first frame's SMPTE timecode; in MP4 and MOV a track of its own, as cameras write it.
 
@@ -148,7 +151,7 @@ def render_video(
             _encode(container, stream, frame)
         _encode(container, stream, None)
         if audio_stream is not None:
-            _encode_silence(container, audio_stream, (ticks[-1] - ticks[0]) * float(time_base))
+            _encode_sound(container, audio_stream, ticks[-1] * float(time_base), clicks)
     if display_matrix is not None:
         _patch_display_matrix(Path(path), display_matrix)
     return (np.array(ticks) - ticks[0]) * float(time_base)
@@ -160,7 +163,7 @@ def render_audio(path: str | Path, seconds: float = 1.0, *, cover: bool = False)
         stream = container.add_stream("aac", rate=16_000, layout="mono")
         if cover:
             _encode(container, _add_cover(container), VideoFrame.from_ndarray(numbered_picture(9999), format="rgb24"))
-        _encode_silence(container, stream, seconds)
+        _encode_sound(container, stream, seconds)
 
 
 def truncate(path: str | Path, keep: float) -> None:
@@ -185,9 +188,13 @@ def _encode(container, stream, frame) -> None:
             container.mux(packet)
 
 
-def _encode_silence(container, stream, seconds: float) -> None:
-    for start in range(0, max(1024, round(seconds * 16_000)), 1024):
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), dtype=np.float32), format="fltp", layout="mono")
+def _encode_sound(container, stream, seconds: float, clicks: Sequence[float] = ()) -> None:
+    samples = np.zeros((1, -(-max(1024, round(seconds * 16_000)) // 1024) * 1024), dtype=np.float32)
+    for click in clicks:
+        place = round(click * 16_000)
+        samples[0, place : place + 80] = 0.8 * np.sin(np.arange(80) * 0.8)
+    for start in range(0, samples.shape[1], 1024):
+        frame = av.AudioFrame.from_ndarray(samples[:, start : start + 1024].copy(), format="fltp", layout="mono")
         frame.sample_rate, frame.time_base, frame.pts = 16_000, Fraction(1, 16_000), start
         for packet in stream.encode(frame):
             container.mux(packet)

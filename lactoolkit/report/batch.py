@@ -79,6 +79,7 @@ def run_batch(
     *,
     grid: bool = False,
     exports: Sequence[str] = (),
+    sound: bool = False,
     html: bool = False,
     embed: bool = False,
     overwrite: bool = False,
@@ -102,7 +103,7 @@ def run_batch(
         there, of the same two files, are kept.
     grid : bool
         Whether to write ``grid.mp4``; all pairs have the same video A then.
-    exports, html, embed
+    exports, sound, html, embed
         As for :func:`lactoolkit.write_report`.
     overwrite : bool
         Align all pairs anew, and allow ``out`` to be a batch with other options.
@@ -132,7 +133,7 @@ def run_batch(
     check_exports(exports)
     encoder, weights = options.get("encoder", "lite0"), options.get("weights")
     identity = checkpoint_identity(encoder, weights) or encoder_identity(str(encoder), weights=weights)
-    extra: dict[str, Any] = {"exports": list(exports), "html": html, "embed": embed}
+    extra: dict[str, Any] = {"exports": list(exports), "sound": sound, "html": html, "embed": embed}
     asked = plain({**options, **extra, "encoder_identity": identity})
     reports: dict[str, PairReport] = {job.name: PairReport(job, "left") for job in jobs}
     folder = None if out is None else _open_batch(Path(out), asked, overwrite)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lactoolkit.alignment.result import Alignment
 from lactoolkit.report.alignment_json import FORMAT_NAME
-from lactoolkit.report.exports import EXPORT_FORMATS, check_exports, write_exports
+from lactoolkit.report.exports import EXPORT_FORMATS, Export, check_exports, write_exports
 from lactoolkit.report.output_folder import ReportKind, check_folder, result_folder
 from lactoolkit.report.viewer import VIEWER_FILES
 from lactoolkit.video.intervals import NamedInterval
@@ -55,6 +55,7 @@ def write_report(
     out: str | os.PathLike[str],
     *,
     exports: Sequence[str] = (),
+    sound: bool = False,
     html: bool = False,
     embed: bool = False,
     labels: tuple[FrameLabels | Sequence[NamedInterval], FrameLabels | Sequence[NamedInterval]] = ((), ()),
@@ -74,6 +75,8 @@ def write_report(
         The folder to create; missing parents are created too.
     exports : sequence of str
         Names of further formats, from :data:`lactoolkit.report.exports.EXPORT_FORMATS`.
+    sound : bool
+        Whether the exports ``overlay`` and ``warped``, which run on A's clock, have A's sound.
     html : bool
         Whether to add ``viewer.html``, a page that plays both videos in step.
     embed : bool
@@ -117,7 +120,7 @@ def write_report(
         written = other.submit(_write_tables_and_plot, alignment, unfinished)
         write_side_by_side(alignment, unfinished / "side_by_side.mp4", progress=progress)
         written.result()
-        write_exports(alignment, exports, unfinished, progress=progress)
+        write_exports(Export(alignment, unfinished, sound=sound, progress=progress), exports)
         if html:
             # Imported here: it loads matplotlib.
             from lactoolkit.report.viewer.page import write_viewer

@@ -19,6 +19,7 @@ from lactoolkit.report.playback import SMOOTH_RATE
 from lactoolkit.video.decoding import paint_frames, probe
 from lactoolkit.video.encoding import VideoWriter
 from lactoolkit.video.pictures import YuvPainter, YuvPicture
+from lactoolkit.video.sound import SOUND_RATE
 
 _ENOUGH = 0.95  # of the height at which a picture is shown
 # As good to look at as x264's next slower preset at its default quality, a quarter larger, in half of the time.
@@ -34,6 +35,7 @@ def encode_pictures(
     width: int,
     height: int,
     total: int,
+    sound: Iterable[np.ndarray] = (),
     progress: bool = False,
 ) -> None:
     """Write a video of pictures; one thread encodes what the calling one has decoded and drawn.
@@ -50,6 +52,8 @@ def encode_pictures(
         Size in pixels, even.
     total : int
         Number of pictures, for the progress bar.
+    sound : iterable of ndarray, shape (2, K), float32
+        Sound from the first picture on, as of :func:`lactoolkit.video.sound.read_sound`; none for a silent video.
     progress : bool
         Whether to show a progress bar on stderr when it takes longer than a second.
 
@@ -58,16 +62,25 @@ def encode_pictures(
     OSError
         If the file cannot be written.
     """
+    blocks = iter(sound)
+    block = next(blocks, None)
+    heard = 0.0  # seconds
     with (
-        VideoWriter(path, frame_rate, width, height, quality=_QUALITY, preset="ultrafast") as writer,
+        VideoWriter(
+            path, frame_rate, width, height, quality=_QUALITY, preset="ultrafast", sound=block is not None
+        ) as writer,
         ThreadPoolExecutor(1) as encoder,
         tqdm(total=total, desc=path.name, unit="frame", delay=1, disable=not progress) as bar,
     ):
         # Drawing and encoding each take about half of the time.
         pending: deque[Future[None]] = deque()
         try:
-            for picture in pictures:
+            for count, picture in enumerate(pictures, start=1):
                 pending.append(encoder.submit(writer.write_yuv, picture))
+                while block is not None and heard < count / frame_rate:
+                    pending.append(encoder.submit(writer.write_sound, block))
+                    heard += block.shape[1] / SOUND_RATE
+                    block = next(blocks, None)
                 if len(pending) > _PENDING_FRAMES:
                     pending.popleft().result()
                 bar.update()

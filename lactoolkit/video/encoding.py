@@ -12,12 +12,15 @@ from types import TracebackType
 import av
 import av.error
 import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
 from lactoolkit.errors import MissingDependencyError, OutputError, ParameterError
 from lactoolkit.video.pictures import YuvPicture, rgb_to_yuv_frame
+from lactoolkit.video.sound import SOUND_RATE
 
 # Fine enough for every usual frame rate (24, 25, 30, 50, 60 and their 1000/1001 relatives) to fall on whole ticks or
 # within 6 microseconds of one.
@@ -42,6 +45,8 @@ class VideoWriter:
         x264's constant rate factor: 18 looks lossless, 28 is small.
     preset : str, default "veryfast"
         x264's trade of speed for size, from "ultrafast" to "veryslow".
+    sound : bool, default False
+        Whether the file has a stereo sound track, AAC at :data:`lactoolkit.video.sound.SOUND_RATE`.
 
     Raises
     ------
@@ -69,6 +74,7 @@ class VideoWriter:
         *,
         quality: int = 23,
         preset: str = "veryfast",
+        sound: bool = False,
     ):
         if not 0 < frame_rate <= 1000:
             raise ParameterError(f"frame_rate must be above 0 and at most 1000 frames per second, not {frame_rate!r}")
@@ -94,6 +100,10 @@ class VideoWriter:
         stream.codec_context.color_range = ColorRange.MPEG
         stream.options = {"crf": str(quality), "preset": preset}
         self._stream = stream
+        self._sound: AudioStream | None = None
+        self._samples = 0
+        if sound:
+            self._sound = self._container.add_stream("aac", rate=SOUND_RATE, layout="stereo")
         try:
             self._container.start_encoding()
         except (av.error.FFmpegError, OSError) as error:
@@ -136,6 +146,14 @@ class VideoWriter:
             )
         self._encode(picture.to_frame(), time)
 
+    def write_sound(self, samples: np.ndarray) -> None:
+        """Append sound, float32, shape (2, K): left and right. It begins with the first picture."""
+        assert self._sound is not None
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="stereo")
+        frame.sample_rate, frame.time_base, frame.pts = SOUND_RATE, Fraction(1, SOUND_RATE), self._samples
+        self._samples += samples.shape[1]
+        self._mux(self._sound, frame)
+
     def _encode(self, frame: VideoFrame, time: float | None) -> None:
         if time is None:
             time = self._last_time + self._interval
@@ -144,19 +162,21 @@ class VideoWriter:
         self._last_time = time
         frame.time_base = _TIME_BASE
         frame.pts = round(time / _TIME_BASE)
-        self._mux(frame)
+        self._mux(self._stream, frame)
 
     def close(self) -> None:
         """Finish the file."""
         try:
-            self._mux(None)
+            self._mux(self._stream, None)
+            if self._sound is not None:
+                self._mux(self._sound, None)
             self._container.close()
         except (av.error.FFmpegError, OSError) as error:
             raise self._output_error(error) from error
 
-    def _mux(self, frame: VideoFrame | None) -> None:
+    def _mux(self, stream: VideoStream | AudioStream, frame: VideoFrame | AudioFrame | None) -> None:
         try:
-            for packet in self._stream.encode(frame):
+            for packet in stream.encode(frame):  # type: ignore[arg-type]  # each kind of stream has its kind of frame
                 self._container.mux(packet)
         except (av.error.FFmpegError, OSError) as error:
             raise self._output_error(error) from error

@@ -148,7 +148,7 @@ def test_labels_are_shown_in_the_page_and_read_before_the_computation(known, cli
     assert lac(*clips, "-o", tmp_path / "out", "--labels-a", tmp_path / "a.csv").exit_code == 2
 
 
-@pytest.mark.parametrize("arguments", [["--html"], ["--embed"], ["-o", "out", "--embed"]])
+@pytest.mark.parametrize("arguments", [["--html"], ["--embed"], ["-o", "out", "--embed"], ["-o", "out", "--audio"]])
 def test_html_needs_a_folder_and_embed_needs_html(arguments, known, clips):
     result = lac(*clips, *arguments)
     assert result.exit_code == 2

@@ -10,6 +10,7 @@ import pkgutil
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from lactoolkit.errors import LacToolkitWarning, MissingDependencyError, Paramet
 
 if TYPE_CHECKING:
     from lactoolkit.alignment.result import Alignment
+    from lactoolkit.report.edit import Edit
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,7 @@ class ExportFormat:
     description : str
         What they hold, in a few words.
     writer : str
-        ``module:function``, called with the alignment, the folder and whether to show progress; "" for what every
-        report holds.
+        ``module:function``, called with an :class:`Export`; "" for what every report holds.
     package : str
         An optional package that it needs, "" for none.
     needs_match : bool
@@ -46,6 +47,41 @@ class ExportFormat:
     writer: str = ""
     package: str = ""
     needs_match: bool = False
+
+
+@dataclass(frozen=True)
+class Export:
+    """What a writer is to write from, and where.
+
+    Parameters
+    ----------
+    alignment : Alignment
+        What to write.
+    folder : Path
+        Where: a folder that holds the report already.
+    sound : bool
+        Whether videos on A's clock have A's sound.
+    progress : bool
+        Whether to show a progress bar on stderr for what takes longer than a second.
+    """
+
+    alignment: Alignment
+    folder: Path
+    sound: bool = False
+    progress: bool = False
+
+    @cached_property
+    def edit(self) -> Edit:
+        """The alignment as an edit, planned once for all formats; it needs a hit.
+
+        Raises
+        ------
+        VideoError
+            If an input can no longer be read.
+        """
+        from lactoolkit.report.edit import plan_edit
+
+        return plan_edit(self.alignment)
 
 
 def _module(name: str, function: str) -> str:
@@ -76,14 +112,14 @@ EXPORT_FORMATS = {
         ExportFormat(
             "overlay",
             ("overlay.mp4",),
-            "ghost: B over A at 50 %, on A's clock, without sound",
+            "ghost: B over A at 50 %, on A's clock",
             _module("retimed_videos", "write_overlay"),
             needs_match=True,
         ),
         ExportFormat(
             "warped",
             ("warped.mp4",),
-            "B retimed onto A's clock, without sound",
+            "B retimed onto A's clock",
             _module("retimed_videos", "write_warped"),
             needs_match=True,
         ),
@@ -146,19 +182,15 @@ def check_exports(names: Iterable[str]) -> None:
             )
 
 
-def write_exports(alignment: Alignment, names: Iterable[str], folder: Path, *, progress: bool = False) -> None:
-    """Write exports into a folder that holds the report already.
+def write_exports(export: Export, names: Iterable[str]) -> None:
+    """Write exports.
 
     Parameters
     ----------
-    alignment : Alignment
-        What to write.
+    export : Export
+        What to write, and where.
     names : iterable of str
         Names from :data:`EXPORT_FORMATS`.
-    folder : Path
-        The folder.
-    progress : bool
-        Whether to show progress on stderr.
 
     Raises
     ------
@@ -175,11 +207,11 @@ def write_exports(alignment: Alignment, names: Iterable[str], folder: Path, *, p
     missed = []
     for name in dict.fromkeys(names):
         entry = EXPORT_FORMATS[name]
-        if entry.needs_match and not alignment.hits:
+        if entry.needs_match and not export.alignment.hits:
             missed.append(name)
         elif entry.writer:
-            write: Callable[..., None] = pkgutil.resolve_name(entry.writer)
-            write(alignment, folder, progress=progress)
+            write: Callable[[Export], None] = pkgutil.resolve_name(entry.writer)
+            write(export)
     if missed:
         warnings.warn(
             f"no match was found, so there is nothing to write for {', '.join(missed)}", LacToolkitWarning, stacklevel=2

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from fractions import Fraction
-from pathlib import Path
 
-from lactoolkit.alignment.result import Alignment
-from lactoolkit.report.edit import Edit, plan_edit
+from lactoolkit.report.edit import Edit
+from lactoolkit.report.exports import Export
 from lactoolkit.video.media_facts import MediaFacts
 from lactoolkit.video.smpte import format_smpte
 
@@ -15,7 +14,7 @@ _HOUR = 3600  # seconds: where programmes begin on tape
 _MOST_EVENTS = 999
 
 
-def write_edl(alignment: Alignment, folder: Path, *, progress: bool = False) -> None:
+def write_edl(export: Export) -> None:
     """Write ``edit_a.edl`` and ``edit_b.edl``, which put A and B onto the same record timecodes.
 
     Timecodes count at A's rate, drop-frame where A's own timecode is. A's list is one event; B's has one for each
@@ -24,21 +23,17 @@ def write_edl(alignment: Alignment, folder: Path, *, progress: bool = False) -> 
 
     Parameters
     ----------
-    alignment : Alignment
-        What to write; it has hits.
-    folder : Path
-        Where.
-    progress : bool
-        Not used.
+    export : Export
+        What to write, and where; it has hits.
 
     Raises
     ------
     VideoError
         If an input can no longer be read.
     """
-    edit = plan_edit(alignment)
-    (folder / "edit_a.edl").write_text(_list_of_a(edit), encoding="utf-8")
-    (folder / "edit_b.edl").write_text(_list_of_b(edit), encoding="utf-8")
+    edit = export.edit
+    (export.folder / "edit_a.edl").write_text(_list_of_a(edit), encoding="utf-8")
+    (export.folder / "edit_b.edl").write_text(_list_of_b(edit), encoding="utf-8")
 
 
 def _list_of_a(edit: Edit) -> str:

@@ -7,9 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 from xml.etree import ElementTree
 
-from lactoolkit.alignment.result import Alignment
 from lactoolkit.report.alignment_json import plain
-from lactoolkit.report.edit import Edit, plan_edit
+from lactoolkit.report.edit import Edit
+from lactoolkit.report.exports import Export
 from lactoolkit.video.media_facts import MediaFacts
 
 _VERSION = "1.10"
@@ -17,24 +17,20 @@ _VERSION = "1.10"
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def write_fcpxml(alignment: Alignment, folder: Path, *, progress: bool = False) -> None:
+def write_fcpxml(export: Export) -> None:
     """Write ``edit.fcpxml``: A as the storyline and B connected to it, retimed to keep in step.
 
     Parameters
     ----------
-    alignment : Alignment
-        What to write; it has hits.
-    folder : Path
-        Where.
-    progress : bool
-        Not used.
+    export : Export
+        What to write, and where; it has hits.
 
     Raises
     ------
     VideoError
         If an input can no longer be read.
     """
-    edit = plan_edit(alignment)
+    edit = export.edit
     root = ElementTree.Element("fcpxml", version=_VERSION)
     resources = ElementTree.SubElement(root, "resources")
     for letter, media, frames in (("a", edit.a, edit.a_frames), ("b", edit.b, edit.b_frames)):
@@ -64,7 +60,7 @@ def write_fcpxml(alignment: Alignment, folder: Path, *, progress: bool = False) 
     _add_pieces(clip, edit, source)
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding="unicode")
-    (folder / "edit.fcpxml").write_text(
+    (export.folder / "edit.fcpxml").write_text(
         f'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE fcpxml>\n{text}\n', encoding="utf-8"
     )
 

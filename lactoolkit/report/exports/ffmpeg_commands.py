@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from lactoolkit.alignment.result import AlignedVideo, Alignment, Hit
+from lactoolkit.report.exports import Export
 from lactoolkit.video.media_facts import read_media_facts
 
 _HEAD = """\
@@ -22,23 +23,20 @@ _OFFSET = """
 """
 
 
-def write_ffmpeg_commands(alignment: Alignment, folder: Path, *, progress: bool = False) -> None:
+def write_ffmpeg_commands(export: Export) -> None:
     """Write ``ffmpeg.sh``, which writes ``matched_a`` and ``matched_b`` into the current folder.
 
     Parameters
     ----------
-    alignment : Alignment
-        What to write; it has hits.
-    folder : Path
-        Where.
-    progress : bool
-        Not used.
+    export : Export
+        What to write, and where; it has hits.
 
     Raises
     ------
     VideoError
         If an input can no longer be read.
     """
+    alignment = export.alignment
     offsets = [read_media_facts(video.path).first_time for video in (alignment.a, alignment.b)]
     text = _HEAD
     for number, hit in enumerate(alignment.hits, start=1):
@@ -47,7 +45,7 @@ def write_ffmpeg_commands(alignment: Alignment, folder: Path, *, progress: bool 
         text += _cut(alignment.a, hit.times_a[0], hit.times_a[-1], offsets[0], f"matched_a{suffix}")
         text += _cut(alignment.b, hit.times_b[0], hit.times_b[-1], offsets[1], f"matched_b{suffix}")
     text += _OFFSET.format(pacing=alignment.hits[0].pacing) + _offset(alignment, alignment.hits[0], offsets)
-    script = folder / "ffmpeg.sh"
+    script = export.folder / "ffmpeg.sh"
     # Names that are no valid UTF-8 are written byte by byte.
     script.write_bytes(os.fsencode(text))
     script.chmod(script.stat().st_mode | ((script.stat().st_mode & 0o444) >> 2))

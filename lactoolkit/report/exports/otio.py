@@ -7,30 +7,26 @@ from pathlib import Path
 
 import opentimelineio as otio
 
-from lactoolkit.alignment.result import Alignment
 from lactoolkit.report.alignment_json import plain
-from lactoolkit.report.edit import EditPiece, plan_edit
+from lactoolkit.report.edit import EditPiece
+from lactoolkit.report.exports import Export
 from lactoolkit.video.media_facts import MediaFacts
 
 
-def write_otio(alignment: Alignment, folder: Path, *, progress: bool = False) -> None:
+def write_otio(export: Export) -> None:
     """Write ``edit.otio``: A on one track, and on another one B at the speeds that keep it in step with A.
 
     Parameters
     ----------
-    alignment : Alignment
-        What to write; it has hits.
-    folder : Path
-        Where.
-    progress : bool
-        Not used.
+    export : Export
+        What to write, and where; it has hits.
 
     Raises
     ------
     VideoError
         If an input can no longer be read.
     """
-    edit = plan_edit(alignment)
+    alignment, edit = export.alignment, export.edit
     timeline = otio.schema.Timeline(name=f"{_name(edit.a)} and {_name(edit.b)}")
     timeline.global_start_time = _time(0, edit.a.rate)
     track_a = otio.schema.Track(name="A", kind=otio.schema.TrackKind.Video)
@@ -56,7 +52,7 @@ def write_otio(alignment: Alignment, folder: Path, *, progress: bool = False) ->
         "p_value": alignment.hits[0].p_value,
         "mean_confidence": [alignment.hits[position].mean_confidence for position in alignment.chain],
     }
-    otio.adapters.write_to_file(timeline, str(folder / "edit.otio"), adapter_name="otio_json")
+    otio.adapters.write_to_file(timeline, str(export.folder / "edit.otio"), adapter_name="otio_json")
 
 
 def _clip(piece: EditPiece, media: MediaFacts, frames: int, rate: Fraction) -> otio.schema.Clip:

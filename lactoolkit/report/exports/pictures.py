@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from tqdm import tqdm
 
-from lactoolkit.alignment.result import Alignment
+from lactoolkit.report.exports import Export
 from lactoolkit.report.similarity_plot import write_similarity_plot
 from lactoolkit.video.container import PacketDecoder, open_video
 
@@ -28,27 +28,23 @@ _GIF_WIDTH = 640
 _GIF_SECONDS = 60
 
 
-def write_svg(alignment: Alignment, folder: Path, *, progress: bool = False) -> None:
-    """Write ``similarity.svg``, the picture of ``similarity.png``; arguments as everywhere."""
-    write_similarity_plot(alignment, folder / "similarity.svg")
+def write_svg(export: Export) -> None:
+    """Write ``similarity.svg``, the picture of ``similarity.png``."""
+    write_similarity_plot(export.alignment, export.folder / "similarity.svg")
 
 
-def write_gif(alignment: Alignment, folder: Path, *, progress: bool = False) -> None:
+def write_gif(export: Export) -> None:
     """Write ``side_by_side.gif`` from the video of that name: its first minute, with the best 256 colours.
 
     Parameters
     ----------
-    alignment : Alignment
-        Not used.
-    folder : Path
-        The folder, which holds ``side_by_side.mp4``.
-    progress : bool
-        Whether to show a progress bar on stderr when it takes longer than a second.
+    export : Export
+        What to write, and where, a folder that holds ``side_by_side.mp4``.
     """
-    video = folder / "side_by_side.mp4"
-    with av.open(str(folder / "side_by_side.gif"), "w", format="gif") as output:
+    video = export.folder / "side_by_side.mp4"
+    with av.open(str(export.folder / "side_by_side.gif"), "w", format="gif") as output:
         target = None
-        with closing(_in_palette(video, _palette(video), progress=progress)) as pictures:
+        with closing(_in_palette(video, _palette(video), progress=export.progress)) as pictures:
             for frame in pictures:
                 if target is None:
                     target = output.add_stream("gif", rate=_GIF_RATE)

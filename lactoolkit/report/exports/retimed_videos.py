@@ -2,58 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
-from pathlib import Path
+import warnings
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, closing
 
 import numpy as np
 
 from lactoolkit.alignment.result import AlignedVideo, Alignment
+from lactoolkit.errors import LacToolkitWarning
 from lactoolkit.report.edit import match_of_a
+from lactoolkit.report.exports import Export
 from lactoolkit.report.moving_pictures import encode_pictures, pictures_at
+from lactoolkit.video.media_facts import read_media_facts
 from lactoolkit.video.pictures import YuvPicture
+from lactoolkit.video.sound import read_sound
 
 _HIGHEST_RATE = 60.0
 _MOST_PIXELS = 1920 * 1080
 _BLACK, _GREY = 16, 128
 
 
-def write_warped(alignment: Alignment, folder: Path, *, progress: bool = False) -> None:
+def write_warped(export: Export) -> None:
     """Write ``warped.mp4``: B as fast as A, from A's first matched frame to its last.
 
     Frame k shows what B shows at the moment of A ``k / frame rate`` seconds after A's first matched frame. Where A has
     frames without counterpart, B stands still; frames of B without counterpart are left out; between two hits it is
-    black. Only hits that follow each other in both videos are shown. There is no sound.
+    black. Only hits that follow each other in both videos are shown. Sound, if wanted, is A's.
 
     Parameters
     ----------
-    alignment : Alignment
-        What to write; it has hits.
-    folder : Path
-        Where.
-    progress : bool
-        Whether to show a progress bar on stderr when it takes longer than a second.
+    export : Export
+        What to write, and where; it has hits.
 
     Raises
     ------
     VideoError
         If an input can no longer be read.
     """
+    alignment = export.alignment
     rate, times_a = _moments(alignment)
     size = _size(alignment.b, _MOST_PIXELS)
-    encode_pictures(
-        _pictures_of_b(alignment, size, match_of_a(alignment, times_a)),
-        folder / "warped.mp4",
-        frame_rate=rate,
-        width=size[1],
-        height=size[0],
-        total=len(times_a),
-        progress=progress,
-    )
+    pictures = _pictures_of_b(alignment, size, match_of_a(alignment, times_a))
+    _write(export, "warped.mp4", pictures, size, rate, times_a)
 
 
-def write_overlay(alignment: Alignment, folder: Path, *, progress: bool = False) -> None:
+def write_overlay(export: Export) -> None:
     """Write ``overlay.mp4``: A, and B over it at 50 %, as large as fits, timed as in :func:`write_warped`."""
+    alignment = export.alignment
     rate, times_a = _moments(alignment)
     size = _size(alignment.a, _MOST_PIXELS // 2)
     scale = min(size[0] / alignment.b.height, size[1] / alignment.b.width)
@@ -68,15 +63,36 @@ def write_overlay(alignment: Alignment, folder: Path, *, progress: bool = False)
             for a, b, match in zip(pictures_a, pictures_b, matches, strict=True):
                 yield a.pixels if np.isnan(match) else blend(a.pixels, b)
 
-    encode_pictures(
-        pictures(),
-        folder / "overlay.mp4",
-        frame_rate=rate,
-        width=size[1],
-        height=size[0],
-        total=len(times_a),
-        progress=progress,
-    )
+    _write(export, "overlay.mp4", pictures(), size, rate, times_a)
+
+
+def _write(
+    export: Export,
+    name: str,
+    pictures: Generator[YuvPicture],
+    size: tuple[int, int],
+    rate: float,
+    times_a: np.ndarray,
+) -> None:
+    """Write pictures that show moments of A, with A's sound if that is wanted."""
+    start, path = float(times_a[0]), export.alignment.a.path
+    with ExitStack() as stack:
+        stack.callback(pictures.close)
+        sound: Iterable[np.ndarray] = ()
+        if export.sound and not read_media_facts(path).sound:
+            warnings.warn(f"{path}: has no sound; the videos on its clock have none, either", LacToolkitWarning, 3)
+        elif export.sound:
+            sound = stack.enter_context(closing(read_sound(path, start, start + len(times_a) / rate)))
+        encode_pictures(
+            pictures,
+            export.folder / name,
+            frame_rate=rate,
+            width=size[1],
+            height=size[0],
+            total=len(times_a),
+            sound=sound,
+            progress=export.progress,
+        )
 
 
 def blend(ground: YuvPicture, ghost: YuvPicture) -> YuvPicture:

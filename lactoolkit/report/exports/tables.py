@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lactoolkit.alignment.result import Alignment
+from lactoolkit.report.exports import Export
 
 
-def write_npz(alignment: Alignment, folder: Path, *, progress: bool = False) -> None:
+def write_npz(export: Export) -> None:
     """Write ``alignment.npz``.
 
     Its arrays are the columns of ``pairs.csv`` (``hit``, ``frame_a``, ``time_a``, ...), the analysed frames and their
@@ -20,23 +20,20 @@ def write_npz(alignment: Alignment, folder: Path, *, progress: bool = False) -> 
 
     Parameters
     ----------
-    alignment : Alignment
-        What to write.
-    folder : Path
-        Where.
-    progress : bool
-        Not used.
+    export : Export
+        What to write, and where.
     """
+    alignment = export.alignment
     arrays: dict[str, Any] = {str(name): column.to_numpy() for name, column in _typed_pairs(alignment).items()}
     for letter, video in (("a", alignment.a), ("b", alignment.b)):
         arrays |= {f"frames_{letter}": video.frames, f"times_{letter}": video.times}
     arrays |= {"similarity_matrix": alignment.similarity, "reduction": np.array(alignment.reduction)}
-    np.savez_compressed(folder / "alignment.npz", **arrays)
+    np.savez_compressed(export.folder / "alignment.npz", **arrays)
 
 
-def write_parquet(alignment: Alignment, folder: Path, *, progress: bool = False) -> None:
-    """Write ``pairs.parquet``: the table of ``pairs.csv`` with its types, unrounded; arguments as everywhere."""
-    _typed_pairs(alignment).to_parquet(folder / "pairs.parquet", engine="pyarrow", index=False)
+def write_parquet(export: Export) -> None:
+    """Write ``pairs.parquet``: the table of ``pairs.csv`` with its types, unrounded."""
+    _typed_pairs(export.alignment).to_parquet(export.folder / "pairs.parquet", engine="pyarrow", index=False)
 
 
 def _typed_pairs(alignment: Alignment) -> pd.DataFrame:
