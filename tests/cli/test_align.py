@@ -148,11 +148,19 @@ def test_labels_are_shown_in_the_page_and_read_before_the_computation(known, cli
     assert lac(*clips, "-o", tmp_path / "out", "--labels-a", tmp_path / "a.csv").exit_code == 2
 
 
-@pytest.mark.parametrize("arguments", [["--html"], ["--embed"], ["-o", "out", "--embed"], ["-o", "out", "--audio"]])
-def test_html_needs_a_folder_and_embed_needs_html(arguments, known, clips):
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (["--html"], "-o FOLDER"),
+        (["--embed"], "--html"),
+        (["-o", "out", "--embed"], "--html"),
+        (["-o", "out", "--audio"], "--export warped"),
+    ],
+)
+def test_options_that_need_another_one_say_so(arguments, needed, known, clips):
     result = lac(*clips, *arguments)
     assert result.exit_code == 2
-    assert "--html" in result.stderr
+    assert needed in result.stderr
     assert "a" not in known
 
 
