@@ -20,6 +20,7 @@ from lactoolkit.alignment.settings import AlignmentSettings, default_settings
 from lactoolkit.alignment.tables import similarity_table
 from lactoolkit.errors import ParameterError
 from lactoolkit.features.video_embeddings import VideoEmbeddings, embed_video
+from lactoolkit.models.registry import encoder_spec, is_checkpoint
 from lactoolkit.video.decoding import VideoInfo, probe
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from lactoolkit.models.trained import TrainedEncoder
 
 _MAX_RATE = 30.0  # analysed frames per second at most, unless asked for more
-_MAX_CELLS = 470_000_000  # compared by default: an hour against an hour at 5 frames a second, some ten seconds of work
-_MAX_FRAMES = 10_000  # of one video, whose embeddings take 1 GB of working memory then
+_MAX_CELLS = 1_900_000_000  # compared by default: an hour against an hour at 10 frames a second
+_MAX_FEATURES = 120_000_000  # of one video: an hour of the default encoder's at 12 frames a second, a quarter gigabyte
+_MAX_FRAMES = 10_000  # of one video in any case, and for trained encoders, which embed all frames at once
 _SAME_RATE = 1.2  # a native rate within this factor of the common rate is analysed as it is
 
 
@@ -61,7 +63,7 @@ def align_videos(
         File with weights for the encoder.
     frame_rate : float, optional
         Frames per second to analyse of both videos. By default the lower of the two native rates, at most 30, and less
-        where the videos are long: 5 for an hour against an hour, 30 for an hour against a minute and a half.
+        where the videos are long: 10 for an hour against an hour, 12 for an hour against a minute.
     start_a, end_a, start_b, end_b : float, optional
         Range to analyse, in seconds.
     cache : bool
@@ -98,7 +100,8 @@ def align_videos(
     """
     a, b = Path(a), Path(b)
     info_a, info_b = probe(a), probe(b)
-    rate, note = _common_rate(frame_rate, info_a, info_b, _span(info_a, start_a, end_a), _span(info_b, start_b, end_b))
+    spans = _span(info_a, start_a, end_a), _span(info_b, start_b, end_b)
+    rate, note = _common_rate(frame_rate, info_a, info_b, *spans, _most_frames(encoder))
     embedded = []
     for source, info, start, end in ((a, info_a, start_a, end_a), (b, info_b, start_b, end_b)):
         native = frame_rate is None and info.frame_rate <= _SAME_RATE * rate
@@ -114,16 +117,22 @@ def align_videos(
                 cache=cache,
                 preview=True,
                 progress=progress,
+                on_demand=True,
             )
         )
-    alignment = align_embeddings(embedded[0], embedded[1], settings, hits=hits)
+    alignment = align_embeddings(embedded[0], embedded[1], settings, hits=hits, progress=progress)
     named = str(encoder) if isinstance(encoder, str | Path) else encoder.identity
     asked = {"encoder": named, "start_a": start_a, "end_a": end_a, "start_b": start_b, "end_b": end_b}
     return replace(alignment, note=note, settings={**asked, **alignment.settings, "frame_rate": rate})
 
 
 def align_embeddings(
-    a: VideoEmbeddings, b: VideoEmbeddings, settings: AlignmentSettings | None = None, *, hits: int = 1
+    a: VideoEmbeddings,
+    b: VideoEmbeddings,
+    settings: AlignmentSettings | None = None,
+    *,
+    hits: int = 1,
+    progress: bool = False,
 ) -> Alignment:
     """Align two videos that are embedded already, by the same encoder and at about the same rate.
 
@@ -135,6 +144,8 @@ def align_embeddings(
         Margin, gap penalties and temperature; by default those that suit the encoder.
     hits : int
         How many stretches to look for, best first.
+    progress : bool
+        Show progress bars on stderr for what takes longer than a second.
 
     Returns
     -------
@@ -153,7 +164,7 @@ def align_embeddings(
     'aligned'
     """
     settings = settings or default_settings(a.encoder)
-    table = similarity_table(a.values, b.values, settings)
+    table = similarity_table(a.values, b.values, settings, progress=progress)
     rate = 1 / float(np.median(np.diff(a.times)))
     paths = table.best_paths(hits)
     evidence = PairEvidence(table, a, b, settings, rate)
@@ -175,6 +186,15 @@ def align_embeddings(
     )
 
 
+def _most_frames(encoder: str | Path | FrameEncoder | TrainedEncoder) -> int:
+    """How many frames of one video its features leave memory for."""
+    if not isinstance(encoder, str | Path):
+        sizes = getattr(encoder, "tap_sizes", None)
+    else:
+        sizes = None if is_checkpoint(encoder) else encoder_spec(str(encoder)).tap_sizes
+    return max(_MAX_FRAMES, _MAX_FEATURES // sum(sizes)) if sizes else _MAX_FRAMES
+
+
 def _span(info: VideoInfo, start: float | None, end: float | None) -> float | None:
     """Seconds to analyse, where the container says how long the video is."""
     if end is None:
@@ -183,7 +203,7 @@ def _span(info: VideoInfo, start: float | None, end: float | None) -> float | No
 
 
 def _common_rate(
-    asked: float | None, a: VideoInfo, b: VideoInfo, span_a: float | None, span_b: float | None
+    asked: float | None, a: VideoInfo, b: VideoInfo, span_a: float | None, span_b: float | None, most_frames: int
 ) -> tuple[float, str]:
     """Frames per second to analyse, and a note where length forces less than the videos offer."""
     if asked is not None:
@@ -194,7 +214,7 @@ def _common_rate(
     if span_a is None or span_b is None:
         return rate, ""
     by_table = float(np.sqrt(_MAX_CELLS / max(span_a * span_b, 1e-9))) / _SAME_RATE
-    affordable = min(by_table, _MAX_FRAMES / max(span_a, span_b, 1e-9) / _SAME_RATE)
+    affordable = min(by_table, most_frames / max(span_a, span_b, 1e-9) / _SAME_RATE)
     if rate <= affordable:
         return rate, ""
     return affordable, f"The videos are long: {affordable:.2f} frames per second of each were analysed."

@@ -88,7 +88,7 @@ class PairEvidence:
         if not inside.all():
             # A part of a long hit is judged by what the part scores; the whole can only be better.
             score = best_local_path(window, self._settings.gap_open, self._settings.gap_extend).score
-        cosine = float(np.einsum("ld,ld->l", self._a.values[rows], self._b.values[columns]).mean())
+        cosine = float(np.einsum("ld,ld->l", u[rows - i], v[columns - j]).mean())
         found = self._models[key].measure(score, mean_posterior, cosine)
         standard = self._a.encoder in _standard_encoders()
         trained = is_trained_identity(self._a.encoder)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from tqdm import tqdm
 
 _RIDGE = 0.05  # of the total variance, whatever the number of frames
 _BASIS_FRAMES = 1500
 _TINY = 1e-9
 _SMALLEST_SPREAD = 1e-6
+_CHUNK = 2048  # rows of embeddings that are worked on at once
 
 
-def calibrated_similarity(u: np.ndarray, v: np.ndarray, margin: float, background: str = "lines") -> np.ndarray:
+class Embeddings(Protocol):
+    """Rows of embeddings: an array, or a :class:`lactoolkit.features.embedding.LongEmbeddings`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray: ...
+
+
+def calibrated_similarity(u: Embeddings, v: Embeddings, margin: float, background: str = "lines") -> np.ndarray:
     """Similarity of every frame of A with every frame of B, in standard deviations above the pair's own background.
 
     The embeddings are whitened with a ridge over the frames of both videos, so that no single way of changing (a hand
@@ -21,7 +31,7 @@ def calibrated_similarity(u: np.ndarray, v: np.ndarray, margin: float, backgroun
 
     Parameters
     ----------
-    u, v : ndarray, shape (N, D) and (M, D), float32
+    u, v : Embeddings, shape (N, D) and (M, D), float32
         Unit frame embeddings.
     margin : float
         Standard deviations by which a pair must exceed the background to count as a match.
@@ -43,7 +53,13 @@ def calibrated_similarity(u: np.ndarray, v: np.ndarray, margin: float, backgroun
 
 
 def calibrated_embeddings(
-    u: np.ndarray, v: np.ndarray, margin: float, background: str = "lines", dimensions: int | None = None
+    u: Embeddings,
+    v: Embeddings,
+    margin: float,
+    background: str = "lines",
+    dimensions: int | None = None,
+    *,
+    progress: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two embeddings whose inner products are the calibrated similarity, for tables that are never stored.
 
@@ -52,12 +68,14 @@ def calibrated_embeddings(
 
     Parameters
     ----------
-    u, v : ndarray, shape (N, D) and (M, D), float32
+    u, v : Embeddings, shape (N, D) and (M, D), float32
         Unit frame embeddings.
     margin, background
         As for :func:`calibrated_similarity`.
     dimensions : int, optional
         Keep no more than so many dimensions of the whitened embeddings, those of the largest variance.
+    progress : bool
+        Show a progress bar on stderr when it takes longer than a second.
 
     Returns
     -------
@@ -65,7 +83,7 @@ def calibrated_embeddings(
         ``x @ y.T`` is ``calibrated_similarity(u, v, margin, background)`` up to rounding, if no dimension was left out.
         K is 2 min(D, dimensions) + 2 at most.
     """
-    white_u, white_v = _whiten(u, v, dimensions)
+    white_u, white_v = _whiten(u, v, dimensions, progress)
     moments = [(side.mean(axis=0, dtype=np.float64), _second_moment(side)) for side in (white_u, white_v)]
     ones = np.ones((len(white_u), 1)), np.ones((len(white_v), 1))
     if background == "table":
@@ -96,15 +114,15 @@ def _spread(variance: Any) -> Any:
     return np.maximum(np.sqrt(np.maximum(variance, 0)), _SMALLEST_SPREAD)
 
 
-def _whiten(u: np.ndarray, v: np.ndarray, dimensions: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def _whiten(
+    u: Embeddings, v: Embeddings, dimensions: int | None = None, progress: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Ridge-whitened unit rows of both, in the basis of at most _BASIS_FRAMES frames spread over both."""
     count = len(u) + len(v)
     chosen = np.unique(np.linspace(0, count - 1, min(count, _BASIS_FRAMES)).round().astype(int))
     basis = np.concatenate([u[chosen[chosen < len(u)]], v[chosen[chosen >= len(u)] - len(u)]])
-    # The eigenvectors of the small Gram matrix give those of the large covariance matrix; products with the basis stand
-    # for the frames themselves, which are longer.
-    products = np.concatenate([u @ basis.T, v @ basis.T])
-    energy, left = np.linalg.eigh(products[chosen].astype(np.float64))
+    # The eigenvectors of the small Gram matrix give those of the large covariance matrix.
+    energy, left = np.linalg.eigh((basis @ basis.T).astype(np.float64))
     # Below that lies what float32 products leave of zero.
     keep = energy > 1e-6 * max(energy[-1], _TINY)
     energy, left = energy[keep], left[:, keep]
@@ -112,9 +130,14 @@ def _whiten(u: np.ndarray, v: np.ndarray, dimensions: int | None = None) -> tupl
     ridge = _RIDGE * variance.sum()
     if dimensions is not None:
         energy, left, variance = energy[-dimensions:], left[:, -dimensions:], variance[-dimensions:]
-    white = products @ (left / np.sqrt(energy) / np.sqrt(variance + ridge)).astype(np.float32)
-    white /= np.maximum(np.linalg.norm(white, axis=1, keepdims=True), _TINY)
-    return white[: len(u)], white[len(u) :]
+    directions = basis.T @ (left / np.sqrt(energy) / np.sqrt(variance + ridge)).astype(np.float32)
+    white = np.empty((len(u), directions.shape[1]), np.float32), np.empty((len(v), directions.shape[1]), np.float32)
+    parts = [(k, start) for k, rows in enumerate((u, v)) for start in range(0, len(rows), _CHUNK)]
+    for k, start in tqdm(parts, "comparing", unit="part", delay=1, leave=False, disable=not progress):
+        projected = (u, v)[k][start : start + _CHUNK] @ directions
+        projected /= np.maximum(np.linalg.norm(projected, axis=1, keepdims=True), _TINY)
+        white[k][start : start + _CHUNK] = projected
+    return white
 
 
 def _z_scores(values: np.ndarray, axis: int | None) -> np.ndarray:

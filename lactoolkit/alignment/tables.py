@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+from tqdm import tqdm
 
 from lactoolkit.alignment.confidence import posterior_near
 from lactoolkit.alignment.ends import without_poor_ends
 from lactoolkit.alignment.settings import AlignmentSettings
-from lactoolkit.alignment.similarity import calibrated_embeddings, calibrated_similarity
+from lactoolkit.alignment.similarity import Embeddings, calibrated_embeddings, calibrated_similarity
 from lactoolkit.kernels.long_pairs import Area, best_local_path_embeddings
 from lactoolkit.kernels.path_decoding import LocalPath
 from lactoolkit.kernels.several_paths import best_local_paths
@@ -43,28 +44,33 @@ class SimilarityTable(Protocol):
         """The table, reduced to means of so many rows and columns where it is large."""
 
 
-def similarity_table(u: np.ndarray, v: np.ndarray, settings: AlignmentSettings) -> SimilarityTable:
+def similarity_table(
+    u: Embeddings, v: Embeddings, settings: AlignmentSettings, *, progress: bool = False
+) -> SimilarityTable:
     """Compare every frame of A with every frame of B.
 
     Parameters
     ----------
-    u, v : ndarray, shape (N, D) and (M, D), float32
+    u, v : Embeddings, shape (N, D) and (M, D), float32
         Unit frame embeddings.
     settings : AlignmentSettings
+    progress : bool
+        Show progress bars on stderr for what takes longer than a second.
 
     Returns
     -------
     SimilarityTable
         In memory up to 25 million cells, beyond that computed tile by tile where it is needed.
     """
-    kind = StoredTable if len(u) * len(v) <= _LARGEST_TABLE else TiledTable
-    return kind(u, v, settings)
+    if len(u) * len(v) <= _LARGEST_TABLE:
+        return StoredTable(u, v, settings)
+    return TiledTable(u, v, settings, progress)
 
 
 class StoredTable:
     """All similarities in memory."""
 
-    def __init__(self, u: np.ndarray, v: np.ndarray, settings: AlignmentSettings) -> None:
+    def __init__(self, u: Embeddings, v: Embeddings, settings: AlignmentSettings) -> None:
         self._values = calibrated_similarity(u, v, settings.margin, settings.background)
         self._u, self._v = u, v
         self._settings = settings
@@ -104,10 +110,12 @@ class TiledTable:
     the whole table.
     """
 
-    def __init__(self, u: np.ndarray, v: np.ndarray, settings: AlignmentSettings) -> None:
-        self._x, self._y = calibrated_embeddings(u, v, settings.margin, settings.background, _DIMENSIONS)
+    def __init__(self, u: Embeddings, v: Embeddings, settings: AlignmentSettings, progress: bool = False) -> None:
+        self._x, self._y = calibrated_embeddings(
+            u, v, settings.margin, settings.background, _DIMENSIONS, progress=progress
+        )
         self._u, self._v = u, v
-        self._settings = settings
+        self._settings, self._progress = settings, progress
         self.shape = (len(u), len(v))
 
     def block(self, i: int, i_stop: int, j: int, j_stop: int) -> np.ndarray:
@@ -123,13 +131,23 @@ class TiledTable:
         """Up to ``count`` best local paths without their poor ends; no two share rows and columns both."""
         paths: list[LocalPath] = []
         while len(paths) < count:
-            path = best_local_path_embeddings(
-                self._x,
-                self._y,
-                self._settings.gap_open,
-                self._settings.gap_extend,
-                forbidden=[path_area(other) for other in paths],
-            )
+            with tqdm(
+                desc=f"hit {len(paths) + 1}",
+                total=self.shape[0] * self.shape[1],
+                unit="pair",
+                unit_scale=True,
+                delay=1,
+                leave=False,
+                disable=not self._progress,
+            ) as bar:
+                path = best_local_path_embeddings(
+                    self._x,
+                    self._y,
+                    self._settings.gap_open,
+                    self._settings.gap_extend,
+                    forbidden=[path_area(other) for other in paths],
+                    on_cells=bar.update,
+                )
             if not len(path) or (paths and not path.score > 0):
                 break
             paths.append(path)

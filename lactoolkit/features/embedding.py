@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,8 +14,12 @@ from lactoolkit.errors import ParameterError
 _SPREAD_FLOOR = 0.25  # of the mean spread, so that a dimension that hardly varies is not blown up
 _MOTION_WEIGHT = 0.5
 _MOTION_REACH = 4  # frames before and after
-_MOTION_SMOOTHING = 1.5  # frames, standard deviation
+_MOTION_KERNEL = np.exp(-0.5 * (np.arange(-6, 7) / 1.5) ** 2)  # over frames: a Gaussian of deviation 1.5
+_MOTION_KERNEL = (_MOTION_KERNEL / _MOTION_KERNEL.sum()).astype(np.float32)
+_SMOOTHING = np.array([0.25, 0.5, 0.25], np.float32)
+_ROUNDING = 1e-5
 _TINY = 1e-9
+_CHUNK = 2048  # frames that are worked on at once
 
 INPUT_KINDS = ("plain", "centred", "standardised", "motion")
 
@@ -55,7 +61,7 @@ def prepare_features(values: np.ndarray, tap_sizes: Sequence[int], kind: str) ->
     parts = []
     for tap in _taps(values, tap_sizes):
         if kind == "standardised":
-            tap = _standardise(tap)
+            tap = _StandardisedTap(tap).rows(0, len(tap))
         elif kind == "centred":
             tap = tap - tap.mean(axis=0)
         parts.append(_unit_rows(tap))
@@ -94,55 +100,141 @@ def frame_embeddings(values: np.ndarray, tap_sizes: Sequence[int]) -> np.ndarray
     >>> frame_embeddings(taps, (4, 2)).shape
     (5, 12)
     """
-    embeddings = np.empty((len(values), 2 * values.shape[1]), np.float32)
-    kernel = np.array([0.25, 0.5, 0.25], np.float32)
-    start = 0
-    # Part by part: all of them at once, and their smoothed copy beside them, would take three times the memory.
-    for tap in _taps(values, tap_sizes):
-        tap = _standardise(tap)
-        for part in (_unit_rows(tap), _MOTION_WEIGHT * _motion(tap)):
-            embeddings[:, start : start + tap.shape[1]] = _smooth(part, kernel)
-            start += tap.shape[1]
-    embeddings /= np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), _TINY)
-    return embeddings
+    return LongEmbeddings(values, tap_sizes)[:]
 
 
-def _taps(values: np.ndarray, tap_sizes: Sequence[int]) -> list[np.ndarray]:
-    """The taps of a video one by one, shapes (T, size)."""
+class LongEmbeddings:
+    """The rows of :func:`frame_embeddings`, computed from the pooled taps when they are asked for.
+
+    The taps of an hour of video, kept in float16, take a quarter of the memory of its embeddings.
+
+    Parameters
+    ----------
+    values : ndarray, shape (T, sum(tap_sizes)), float
+        Pooled taps of T frames in time order.
+    tap_sizes : sequence of int
+        Length of each tap.
+
+    Raises
+    ------
+    ParameterError
+        If the tap sizes do not add up to the number of columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> taps = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float16)
+    >>> LongEmbeddings(taps, (4, 2))[1:3].shape
+    (2, 12)
+    """
+
+    def __init__(self, values: np.ndarray, tap_sizes: Sequence[int]) -> None:
+        _check_taps(values, tap_sizes)
+        self.shape = (len(values), 2 * values.shape[1])
+        edges = np.cumsum((0, *tap_sizes))
+        self._taps = [_StandardisedTap(values[:, i:j]) for i, j in pairwise(edges)]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Embeddings (L, D) of consecutive frames, or of frames with the given numbers."""
+        if not isinstance(rows, slice):
+            return np.concatenate([self[int(row) : int(row) + 1] for row in rows])
+        first, stop, step = rows.indices(len(self))
+        if step != 1:
+            raise IndexError(f"rows are computed in one order: a step of {step} is not possible")
+        starts = range(first, max(stop, first + 1), _CHUNK)
+        parts = [self._rows(start, max(min(start + _CHUNK, stop), start)) for start in starts]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _rows(self, first: int, stop: int) -> np.ndarray:
+        embeddings = np.empty((stop - first, self.shape[1]), np.float32)
+        start = 0
+        # Part by part: all of them at once, and their smoothed copy beside them, would take three times the memory.
+        for tap in self._taps:
+            for part in (tap.unit_rows, tap.motion):
+                smooth = _smoothed(part, _SMOOTHING, first, stop, len(self))
+                embeddings[:, start : start + smooth.shape[1]] = smooth
+                start += smooth.shape[1]
+        embeddings /= np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), _TINY)
+        return embeddings
+
+
+class _StandardisedTap:
+    """One tap of a video, standardised over it; a few passes over its frames at first, then any of them."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = values
+        count = len(values)
+        chunks = [(first, first + _CHUNK) for first in range(0, count, _CHUNK)]
+        self._mean = np.zeros(values.shape[1], np.float32)
+        self._scale = np.ones(values.shape[1], np.float32)
+        self._mean = (sum(self.rows(*c).sum(axis=0, dtype=np.float64) for c in chunks) / count).astype(np.float32)
+        # A video of equal frames leaves only rounding noise, which must not be scaled up to look like content.
+        largest = np.max([np.abs(self.rows(*c)).max(axis=0) for c in chunks], axis=0)
+        means = sum(self.rows(*c).sum(axis=0, dtype=np.float64) for c in chunks) / count
+        squares = sum(((self.rows(*c) - means) ** 2).sum(axis=0, dtype=np.float64) for c in chunks)
+        spread = np.where(largest < _ROUNDING, 0, np.sqrt(squares / count))
+        scale = 1 / np.maximum(spread + _SPREAD_FLOOR * spread.mean(), _TINY)
+        self._scale = np.where(largest < _ROUNDING, 0, scale).astype(np.float32)
+
+    @cached_property
+    def _mean_speed(self) -> float:
+        count = len(self._values)
+        speeds = [
+            np.linalg.norm(self._change(first, min(first + _CHUNK, count)), axis=1) for first in range(0, count, _CHUNK)
+        ]
+        return max(float(np.concatenate(speeds).mean()), _TINY)
+
+    def rows(self, first: int, stop: int) -> np.ndarray:
+        """Standardised features of the frames first..stop-1."""
+        return (self._values[first:stop].astype(np.float32) - self._mean) * self._scale
+
+    def unit_rows(self, first: int, stop: int) -> np.ndarray:
+        """:meth:`rows`, each of length one."""
+        return _unit_rows(self.rows(first, stop))
+
+    def motion(self, first: int, stop: int) -> np.ndarray:
+        """Directions of change, of a length between 0 (still) and 1 (fast for this video), times their weight."""
+        change = self._change(first, stop)
+        speed = np.linalg.norm(change, axis=1, keepdims=True)
+        return _MOTION_WEIGHT * np.tanh(speed / self._mean_speed) * _unit_rows(change)
+
+    def _change(self, first: int, stop: int) -> np.ndarray:
+        count = len(self._values)
+        low, high = max(first - _MOTION_REACH, 0), min(stop + _MOTION_REACH, count)
+        smooth = _smoothed(self.rows, _MOTION_KERNEL, low, high, count)
+        rows = np.arange(first, stop)
+        after, before = np.minimum(rows + _MOTION_REACH, count - 1), np.maximum(rows - _MOTION_REACH, 0)
+        return smooth[after - low] - smooth[before - low]
+
+
+def _smoothed(
+    rows_of: Callable[[int, int], np.ndarray], kernel: np.ndarray, first: int, stop: int, count: int
+) -> np.ndarray:
+    """Weighted means over time of rows first..stop-1 of ``count``, the first and last repeated beyond the ends."""
+    radius = len(kernel) // 2
+    low, high = max(first - radius, 0), min(stop + radius, count)
+    rows = rows_of(low, high)
+    padded = np.pad(rows, ((low - first + radius, stop + radius - high), (0, 0)), mode="edge")
+    smooth = np.zeros((stop - first, rows.shape[1]), rows.dtype)
+    for offset, weight in enumerate(kernel):
+        smooth += weight * padded[offset : offset + stop - first]
+    return smooth
+
+
+def _check_taps(values: np.ndarray, tap_sizes: Sequence[int]) -> None:
     if values.ndim != 2 or sum(tap_sizes) != values.shape[1]:
         raise ParameterError(
             f"values has shape {values.shape}; expected (T, {sum(tap_sizes)}) for taps {tuple(tap_sizes)}"
         )
+
+
+def _taps(values: np.ndarray, tap_sizes: Sequence[int]) -> list[np.ndarray]:
+    """The taps of a video one by one, shapes (T, size)."""
+    _check_taps(values, tap_sizes)
     return [tap.astype(np.float32) for tap in np.split(values, np.cumsum(tap_sizes)[:-1], axis=1)]
-
-
-def _standardise(tap: np.ndarray) -> np.ndarray:
-    tap = tap - tap.mean(axis=0)
-    # A video of equal frames leaves only rounding noise, which must not be scaled up to look like content.
-    tap[:, np.abs(tap).max(axis=0) < 1e-5] = 0
-    spread = tap.std(axis=0)
-    return tap / np.maximum(spread + _SPREAD_FLOOR * spread.mean(), _TINY)
-
-
-def _motion(tap: np.ndarray) -> np.ndarray:
-    """Direction of change at each frame, shape (T, D), of a length between 0 (still) and 1 (fast for this video)."""
-    radius = int(4 * _MOTION_SMOOTHING + 0.5)
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / _MOTION_SMOOTHING) ** 2)
-    smooth = _smooth(tap, (kernel / kernel.sum()).astype(np.float32))
-    padded = np.pad(smooth, ((_MOTION_REACH, _MOTION_REACH), (0, 0)), mode="edge")
-    change = padded[2 * _MOTION_REACH :] - padded[: -2 * _MOTION_REACH]
-    speed = np.linalg.norm(change, axis=1, keepdims=True)
-    return np.tanh(speed / max(float(speed.mean()), _TINY)) * _unit_rows(change)
-
-
-def _smooth(rows: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Weighted mean over time, shape (T, D), with the first and last row repeated beyond the ends."""
-    radius = len(kernel) // 2
-    padded = np.pad(rows, ((radius, radius), (0, 0)), mode="edge")
-    smooth = np.zeros_like(rows)
-    for offset, weight in enumerate(kernel):
-        smooth += weight * padded[offset : offset + len(rows)]
-    return smooth
 
 
 def _unit_rows(rows: np.ndarray) -> np.ndarray:

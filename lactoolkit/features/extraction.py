@@ -48,7 +48,8 @@ class VideoFeatures:
     times : ndarray, shape (T,), float64
         Their times in seconds from the start of the video.
     values : ndarray, shape (T, sum(tap_sizes)), float32
-        Pooled taps one after the other, neither centred nor normalised, rounded to float16 precision.
+        Pooled taps one after the other, neither centred nor normalised, rounded to float16 precision; float16 itself
+        if asked for.
     tap_sizes : tuple of int
         Lengths of the taps.
     encoder : str
@@ -83,6 +84,7 @@ def extract_features(
     cache: bool = True,
     preview: bool = False,
     progress: bool = False,
+    compact: bool = False,
 ) -> VideoFeatures:
     """Encode the frames of a video, or find them in the cache.
 
@@ -110,6 +112,8 @@ def extract_features(
         large videos, and only while features are computed.
     progress : bool
         Show a progress bar on stderr when it takes longer than a second.
+    compact : bool
+        Leave the features in float16, in which they are kept.
 
     Returns
     -------
@@ -159,7 +163,7 @@ def extract_features(
     return VideoFeatures(
         frames=entry["frames"],
         times=entry["times"],
-        values=entry["values"].astype(np.float32),
+        values=entry["values"] if compact else entry["values"].astype(np.float32),
         tap_sizes=tap_sizes,
         encoder=identity,
         sha256=sha256,

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from lactoolkit.errors import ParameterError, VideoError
 from lactoolkit.features.cache import entry_key, load_entry, save_entry
-from lactoolkit.features.embedding import frame_embeddings, prepare_features
+from lactoolkit.features.embedding import LongEmbeddings, prepare_features
 from lactoolkit.features.extraction import extract_features, recorded_damage, warn_of_damage
 from lactoolkit.features.preview import find_preview, preview_key
 from lactoolkit.models.registry import INPUT_SIZE, checkpoint_sha256, is_checkpoint, trained_identity
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Features that stray from their mean by less than this part of their length: what compression makes of a still picture
 # strays by .0006, the calmest of the recordings measured (a speaker's face) by .08.
 _STILL = 0.005
+_LONG = 10_000  # frames
+_CHUNK = 2048  # frames that are looked at at once
 _BATCH = 16  # frames that go through the network at once
 
 
@@ -43,8 +45,9 @@ class VideoEmbeddings:
         Native numbers of the frames, counted from 0.
     times : ndarray, shape (T,), float64
         Their times in seconds from the start of the video.
-    values : ndarray, shape (T, D), float32
-        Embeddings of Euclidean norm 1 (or zero where nothing distinguishes a frame).
+    values : ndarray or LongEmbeddings, shape (T, D), float32
+        Embeddings of Euclidean norm 1 (or zero where nothing distinguishes a frame). An array, unless ``embed_video``
+        was asked for ``on_demand``.
     encoder : str
         Identity of what computed them.
     info : VideoInfo
@@ -78,6 +81,7 @@ def embed_video(
     cache: bool = True,
     preview: bool = False,
     progress: bool = False,
+    on_demand: bool = False,
 ) -> VideoEmbeddings:
     """Embed the frames of a video, ready to be aligned with another one embedded in the same way.
 
@@ -103,6 +107,9 @@ def embed_video(
         Also keep a small copy of the frames of large videos in the cache, for showing them.
     progress : bool
         Show a progress bar on stderr when it takes longer than a second.
+    on_demand : bool
+        Keep the features of a long video and compute its embeddings where they are asked for, which takes a quarter
+        of the memory.
 
     Returns
     -------
@@ -134,17 +141,19 @@ def embed_video(
             cache=cache,
             preview=preview,
             progress=progress,
+            compact=True,
             **span,
         )
         _check_count(path, len(features.frames))
         _check_variety(path, features.values)
-        values = frame_embeddings(features.values, features.tap_sizes)
+        embeddings = LongEmbeddings(features.values, features.tap_sizes)
+        values = embeddings if on_demand and len(embeddings) > _LONG else embeddings[:]
         return VideoEmbeddings(
             path=path,
             sha256=features.sha256,
             frames=features.frames,
             times=features.times,
-            values=values,
+            values=values,  # type: ignore[arg-type]  # rows are got from both in the same way
             encoder=features.encoder,
             info=features.info,
             preview=features.preview,
@@ -211,7 +220,7 @@ def _embed_trained(
         cache=cache,
         preview=preview,
         progress=progress,
-        **span,
+        **span,  # type: ignore[arg-type]
     )
     _check_count(path, len(features.frames))
     prepared = prepare_features(features.values, features.tap_sizes, encoder.inputs)
@@ -253,8 +262,13 @@ def _check_count(path: Path, count: int) -> None:
 
 
 def _check_variety(path: Path, features: np.ndarray) -> None:
-    strays = np.linalg.norm(features - features.mean(axis=0), axis=1).mean()
-    if strays <= _STILL * np.linalg.norm(features, axis=1).mean():
+    mean = features.mean(axis=0, dtype=np.float32)
+    strays = lengths = 0.0
+    for first in range(0, len(features), _CHUNK):
+        rows = features[first : first + _CHUNK].astype(np.float32)
+        strays += float(np.linalg.norm(rows - mean, axis=1).sum())
+        lengths += float(np.linalg.norm(rows, axis=1).sum())
+    if strays <= _STILL * lengths:
         raise _still_video(path)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,7 +119,7 @@ def _run_tile(table: _Table, tile: _Area) -> tuple[float, int, int]:
     return best
 
 
-def _checkpoint(table: _Table, area: _Area) -> _Checkpoints:
+def _checkpoint(table: _Table, area: _Area, on_cells: Callable[[int], object] = lambda _: None) -> _Checkpoints:
     """Run the recursion over an area, tile by tile, and keep the states between the tiles."""
     height, width = area.i_stop - area.i, area.j_stop - area.j
     grid = TileGrid.of(height, width, table.tile_size)
@@ -139,6 +139,7 @@ def _checkpoint(table: _Table, area: _Area) -> _Checkpoints:
         first = 0 if c == 0 else 1
         tops[r + 1][:, columns.start + first : columns.stop + 1] = tile.top[:, first:]
         lefts[c + 1][:, rows] = tile.left
+        on_cells((rows.stop - rows.start) * (columns.stop - columns.start))
 
     visit_wavefront(grid, visit)
     loss, kept.row, kept.column = min((end for end in ends if end[1] >= 0), default=(np.inf, -1, -1))
@@ -185,6 +186,7 @@ def best_local_path_embeddings(
     offset: float = 0.0,
     tile_size: int | None = None,
     forbidden: Sequence[Area] = (),
+    on_cells: Callable[[int], object] = lambda _: None,
 ) -> LocalPath:
     """Best local alignment of two embeddings, without ever storing their table.
 
@@ -205,6 +207,8 @@ def best_local_path_embeddings(
         Edge of a tile; the default suits current processors.
     forbidden : sequence of tuple of int
         Areas ``(first row, last row, first column, last column)``, both ends half open, whose pairs are not matched.
+    on_cells : callable, optional
+        Told after each tile how many cells it had, N * M in all; may be called by several threads.
 
     Returns
     -------
@@ -233,7 +237,7 @@ def best_local_path_embeddings(
         scale, scale * offset, check_tile_size(tile_size), tuple(forbidden),
     )  # fmt: skip
     n, m = len(u), len(v)
-    kept = _checkpoint(table, _Area(0, n, 0, m, np.full((2, m + 1), -np.inf), np.full((3, n), -np.inf)))
+    kept = _checkpoint(table, _Area(0, n, 0, m, np.full((2, m + 1), -np.inf), np.full((3, n), -np.inf)), on_cells)
     pieces: list[np.ndarray] = [np.empty((0, 2), dtype=np.int64)]
     _trace_tiles(table, kept, kept.row, kept.column, IN_M, pieces)
     return LocalPath(kept.score, np.concatenate(pieces)[::-1].copy())

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lactoolkit import align_videos
-from lactoolkit.alignment.align import _common_rate
+from lactoolkit.alignment.align import _common_rate, _most_frames
 from lactoolkit.errors import ParameterError, VideoError
 from lactoolkit.video.decoding import probe, read_frames
 from lactoolkit.video.encoding import VideoWriter
@@ -144,9 +144,15 @@ def test_frame_rate_must_be_positive(rate):
 
 
 @pytest.mark.parametrize(("seconds_a", "seconds_b"), [(10, 10), (3600, 10), (10, 3600), (3600, 3600), (36_000, 1)])
-def test_videos_of_any_length_are_analysed_in_bounded_memory(seconds_a, seconds_b):
+@pytest.mark.parametrize(("encoder", "frames"), [("lite0", 43_859), ("best.pt", 10_000)])
+def test_videos_of_any_length_are_analysed_in_bounded_memory(seconds_a, seconds_b, encoder, frames):
     info = probe(SLOW)
-    rate, note = _common_rate(None, info, info, seconds_a, seconds_b)
-    assert max(seconds_a, seconds_b) * rate <= 10_000
-    assert seconds_a * rate * seconds_b * rate <= 470e6
+    rate, note = _common_rate(None, info, info, seconds_a, seconds_b, _most_frames(encoder))
+    assert max(seconds_a, seconds_b) * rate <= frames
+    assert seconds_a * rate * seconds_b * rate <= 1.9e9
     assert (note == "") == (rate == 30)
+
+
+def test_an_hour_against_an_hour_is_analysed_at_ten_frames_a_second():
+    info = probe(SLOW)
+    assert _common_rate(None, info, info, 3600, 3600, _most_frames("lite0"))[0] >= 10

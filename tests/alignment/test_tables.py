@@ -1,13 +1,17 @@
 """Similarities computed tile by tile against the same table in memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from synthetic_embeddings import embeddings, smooth_frames
 
 from lactoolkit import align_embeddings
-from lactoolkit.alignment import tables
+from lactoolkit.alignment import similarity, tables
 from lactoolkit.alignment.settings import BACKGROUNDS
 from lactoolkit.alignment.similarity import calibrated_embeddings, calibrated_similarity
+from lactoolkit.features import embedding
+from lactoolkit.features.embedding import LongEmbeddings, frame_embeddings
 
 
 @pytest.mark.parametrize("background", BACKGROUNDS)
@@ -40,3 +44,25 @@ def test_long_pairs_have_the_same_hits(monkeypatch):
         stored.similarity[3 * step_a : 4 * step_a, 5 * step_b : 6 * step_b].mean(),
         atol=1e-3,
     )
+
+
+def test_features_of_long_videos_give_the_hits_of_short_ones(monkeypatch):
+    """Embeddings computed on demand, compared tile by tile, against all of them in memory."""
+    rng = np.random.default_rng(2)
+    process = smooth_frames(rng, 80)
+    taps = [np.concatenate([smooth_frames(rng, n), process, smooth_frames(rng, m)]) for n, m in ((90, 40), (30, 110))]
+    taps = [(rows + 0.03 * rng.normal(size=rows.shape)).astype(np.float16) for rows in taps]
+    videos = [embeddings(rows) for rows in taps]
+    stored = [replace(video, values=frame_embeddings(rows, (40, 24))) for video, rows in zip(videos, taps, strict=True)]
+    direct = align_embeddings(*stored)
+    monkeypatch.setattr(tables, "_LARGEST_TABLE", 0)
+    monkeypatch.setattr(similarity, "_CHUNK", 50)
+    monkeypatch.setattr(embedding, "_CHUNK", 50)
+    long = [replace(video, values=LongEmbeddings(rows, (40, 24))) for video, rows in zip(videos, taps, strict=True)]
+    (one,), (two,) = direct.hits, align_embeddings(*long).hits
+    np.testing.assert_array_equal(two.frames_a, one.frames_a)
+    np.testing.assert_array_equal(two.frames_b, one.frames_b)
+    np.testing.assert_allclose(two.confidence, one.confidence, atol=0.01)
+    assert two.p_value == pytest.approx(one.p_value, rel=0.1)
+    # The truth: frame 90 + k of A shows what frame 30 + k of B does.
+    assert np.median(np.abs((one.frames_a - 90) - (one.frames_b - 30))) == 0

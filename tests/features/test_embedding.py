@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from lactoolkit.errors import ParameterError
-from lactoolkit.features.embedding import frame_embeddings
+from lactoolkit.features import embedding
+from lactoolkit.features.embedding import LongEmbeddings, frame_embeddings
 
 
 def clip(rng, frames=30, size=12):
@@ -40,3 +41,27 @@ def test_equal_frames_give_zeros(frames):
 def test_wrong_tap_sizes_are_refused():
     with pytest.raises(ParameterError, match=r"\(3, 5\)"):
         frame_embeddings(np.zeros((3, 5)), (4, 2))
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 16])
+@pytest.mark.parametrize("frames", [2, 9, 50])
+def test_embeddings_on_demand_are_those_of_the_whole_video(chunk, frames, monkeypatch):
+    values = clip(np.random.default_rng(5), frames).astype(np.float16)
+    whole = frame_embeddings(values, (8, 4))
+    monkeypatch.setattr(embedding, "_CHUNK", chunk)
+    rows = LongEmbeddings(values, (8, 4))
+    assert (len(rows), rows.shape) == (frames, whole.shape)
+    np.testing.assert_allclose(rows[:], whole, atol=1e-6)
+    np.testing.assert_allclose(rows[1 : frames - 1], whole[1:-1], atol=1e-6)
+    np.testing.assert_allclose(rows[np.array([frames - 1, 0, 1])], whole[[-1, 0, 1]], atol=1e-6)
+    assert rows[1:1].shape == (0, 24)
+
+
+def test_motion_of_a_straight_line_points_along_it():
+    """Every frame moves by the same step, so each motion is that direction; at the ends it is shorter, not turned."""
+    direction = np.array([3.0, 4.0, 0.0, 0.0])
+    values = np.arange(40)[:, None] * direction
+    motion = frame_embeddings(values, (4,))[:, 4:]
+    expected = np.array([1.0, 1.0, 0.0, 0.0]) / np.sqrt(2)
+    cosine = motion @ expected / np.linalg.norm(motion, axis=1)
+    np.testing.assert_allclose(cosine, 1, atol=0.1)
