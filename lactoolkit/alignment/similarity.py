@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 _RIDGE = 0.05  # of the total variance, whatever the number of frames
 _BASIS_FRAMES = 1500
+_DIMENSIONS = 256  # of the largest variance; what the others add to a similarity is .02 of a standard deviation
 _TINY = 1e-9
 _SMALLEST_SPREAD = 1e-6
 _CHUNK = 2048  # rows of embeddings that are worked on at once
@@ -57,7 +58,7 @@ def calibrated_embeddings(
     v: Embeddings,
     margin: float,
     background: str = "lines",
-    dimensions: int | None = None,
+    dimensions: int = _DIMENSIONS,
     *,
     progress: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +73,7 @@ def calibrated_embeddings(
         Unit frame embeddings.
     margin, background
         As for :func:`calibrated_similarity`.
-    dimensions : int, optional
+    dimensions : int
         Keep no more than so many dimensions of the whitened embeddings, those of the largest variance.
     progress : bool
         Show a progress bar on stderr when it takes longer than a second.
@@ -80,8 +81,8 @@ def calibrated_embeddings(
     Returns
     -------
     x, y : ndarray, shape (N, K) and (M, K), float32
-        ``x @ y.T`` is ``calibrated_similarity(u, v, margin, background)`` up to rounding, if no dimension was left out.
-        K is 2 min(D, dimensions) + 2 at most.
+        ``x @ y.T`` is ``calibrated_similarity(u, v, margin, background)`` up to rounding, unless fewer dimensions are
+        asked for. K is 2 min(D, dimensions) + 2 at most.
     """
     white_u, white_v = _whiten(u, v, dimensions, progress)
     moments = [(side.mean(axis=0, dtype=np.float64), _second_moment(side)) for side in (white_u, white_v)]
@@ -115,7 +116,7 @@ def _spread(variance: Any) -> Any:
 
 
 def _whiten(
-    u: Embeddings, v: Embeddings, dimensions: int | None = None, progress: bool = False
+    u: Embeddings, v: Embeddings, dimensions: int = _DIMENSIONS, progress: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ridge-whitened unit rows of both, in the basis of at most _BASIS_FRAMES frames spread over both."""
     count = len(u) + len(v)
@@ -128,8 +129,7 @@ def _whiten(
     energy, left = energy[keep], left[:, keep]
     variance = energy / len(chosen)
     ridge = _RIDGE * variance.sum()
-    if dimensions is not None:
-        energy, left, variance = energy[-dimensions:], left[:, -dimensions:], variance[-dimensions:]
+    energy, left, variance = energy[-dimensions:], left[:, -dimensions:], variance[-dimensions:]
     directions = basis.T @ (left / np.sqrt(energy) / np.sqrt(variance + ridge)).astype(np.float32)
     white = np.empty((len(u), directions.shape[1]), np.float32), np.empty((len(v), directions.shape[1]), np.float32)
     parts = [(k, start) for k, rows in enumerate((u, v)) for start in range(0, len(rows), _CHUNK)]

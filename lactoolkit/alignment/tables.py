@@ -17,9 +17,9 @@ from lactoolkit.kernels.path_decoding import LocalPath
 from lactoolkit.kernels.several_paths import best_local_paths
 
 _LARGEST_TABLE = 25_000_000  # cells, 0.6 GB of working memory
-_DIMENSIONS = 128  # of whitened embeddings where the table is computed tile by tile
 _SHOWN = 1000  # cells of the reduced matrix on either side, at most
 _CHUNK = 400  # pairs of a path whose posterior is computed at once
+_SPAN = 1200  # frames of either video between the first and the last of them, at most
 _CONTEXT = 200  # frames around them
 
 
@@ -111,9 +111,7 @@ class TiledTable:
     """
 
     def __init__(self, u: Embeddings, v: Embeddings, settings: AlignmentSettings, progress: bool = False) -> None:
-        self._x, self._y = calibrated_embeddings(
-            u, v, settings.margin, settings.background, _DIMENSIONS, progress=progress
-        )
+        self._x, self._y = calibrated_embeddings(u, v, settings.margin, settings.background, progress=progress)
         self._u, self._v = u, v
         self._settings, self._progress = settings, progress
         self.shape = (len(u), len(v))
@@ -156,8 +154,12 @@ class TiledTable:
     def posterior_near(self, path: LocalPath, others: Sequence[LocalPath], reach: int) -> np.ndarray:
         """Posterior probability near each pair; areas of other paths are forbidden."""
         parts = []
-        for start in range(0, len(path), _CHUNK):
+        start = 0
+        while start < len(path):
             pairs = path.pairs[start : start + _CHUNK]
+            # A gap may be long: only what fits into a block belongs to it.
+            pairs = pairs[: np.searchsorted((pairs - pairs[0]).max(axis=1), _SPAN)]
+            start += len(pairs)
             (i, j), (i_stop, j_stop) = np.maximum(pairs[0] - _CONTEXT, 0), pairs[-1] + 1 + _CONTEXT
             block = self.block(i, i_stop, j, j_stop)
             for other in others:

@@ -98,20 +98,21 @@ def load_entry(key: str) -> dict[str, np.ndarray] | None:
     """Arrays stored under a key, or None when there are none or they are damaged."""
     path = _path(key)
     try:
-        content = path.read_bytes()
-        _mark_used(path)
+        with open(path, "rb") as file:
+            # Checked before parsing: damage inside an archive can surface as almost any exception, or as other numbers.
+            recorded = file.read(_DIGEST_SIZE)
+            if hashlib.file_digest(file, "sha256").digest() != recorded:
+                _LOG.warning("cached features in %s are damaged; they are computed anew", path)
+                return None
+            _mark_used(path)
+            file.seek(_DIGEST_SIZE)
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
         return None
     except OSError as error:
         _LOG.warning("cached features in %s cannot be read (%s); they are computed anew", path, error.strerror)
         return None
-    # Checked before parsing: damage inside an archive can surface as almost any exception, or as other numbers.
-    digest, archive = content[:_DIGEST_SIZE], memoryview(content)[_DIGEST_SIZE:]
-    if hashlib.sha256(archive).digest() != digest:
-        _LOG.warning("cached features in %s are damaged; they are computed anew", path)
-        return None
-    with np.load(BytesIO(archive), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
 
 
 def save_entry(key: str, **arrays: np.ndarray) -> None:

@@ -162,22 +162,24 @@ class LongEmbeddings:
 
 
 class _StandardisedTap:
-    """One tap of a video, standardised over it; a few passes over its frames at first, then any of them."""
+    """One tap of a video, standardised over it: two passes over its frames, then any of them when asked for."""
 
     def __init__(self, values: np.ndarray) -> None:
         self._values = values
-        count = len(values)
-        chunks = [(first, first + _CHUNK) for first in range(0, count, _CHUNK)]
-        self._mean = np.zeros(values.shape[1], np.float32)
-        self._scale = np.ones(values.shape[1], np.float32)
-        self._mean = (sum(self.rows(*c).sum(axis=0, dtype=np.float64) for c in chunks) / count).astype(np.float32)
+        count, width = values.shape
+        starts = range(0, count, _CHUNK)
+        total, squares, largest = np.zeros(width), np.zeros(width), np.zeros(width, np.float32)
+        for first in starts:
+            total += values[first : first + _CHUNK].sum(axis=0, dtype=np.float64)
+        self._mean = (total / count).astype(np.float32)
+        for first in starts:
+            strays = values[first : first + _CHUNK].astype(np.float32) - self._mean
+            largest = np.maximum(largest, np.abs(strays).max(axis=0))
+            squares += np.square(strays, dtype=np.float64).sum(axis=0)
         # A video of equal frames leaves only rounding noise, which must not be scaled up to look like content.
-        largest = np.max([np.abs(self.rows(*c)).max(axis=0) for c in chunks], axis=0)
-        means = sum(self.rows(*c).sum(axis=0, dtype=np.float64) for c in chunks) / count
-        squares = sum(((self.rows(*c) - means) ** 2).sum(axis=0, dtype=np.float64) for c in chunks)
-        spread = np.where(largest < _ROUNDING, 0, np.sqrt(squares / count))
-        scale = 1 / np.maximum(spread + _SPREAD_FLOOR * spread.mean(), _TINY)
-        self._scale = np.where(largest < _ROUNDING, 0, scale).astype(np.float32)
+        varies = largest >= _ROUNDING
+        spread = np.sqrt(squares / count) * varies
+        self._scale = (varies / np.maximum(spread + _SPREAD_FLOOR * spread.mean(), _TINY)).astype(np.float32)
 
     @cached_property
     def _mean_speed(self) -> float:

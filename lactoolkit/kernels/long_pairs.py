@@ -129,6 +129,7 @@ def _checkpoint(table: _Table, area: _Area, on_cells: Callable[[int], object] = 
     lefts[0] = area.left
     kept = _Checkpoints(area, grid, tops, lefts, -np.inf, -1, -1)
     ends: list[tuple[float, int, int]] = []
+    telling = threading.Lock()
 
     def visit(r: int, c: int) -> None:
         rows, columns = grid.row_slice(r), grid.column_slice(c)
@@ -139,7 +140,8 @@ def _checkpoint(table: _Table, area: _Area, on_cells: Callable[[int], object] = 
         first = 0 if c == 0 else 1
         tops[r + 1][:, columns.start + first : columns.stop + 1] = tile.top[:, first:]
         lefts[c + 1][:, rows] = tile.left
-        on_cells((rows.stop - rows.start) * (columns.stop - columns.start))
+        with telling:
+            on_cells((rows.stop - rows.start) * (columns.stop - columns.start))
 
     visit_wavefront(grid, visit)
     loss, kept.row, kept.column = min((end for end in ends if end[1] >= 0), default=(np.inf, -1, -1))
@@ -208,7 +210,7 @@ def best_local_path_embeddings(
     forbidden : sequence of tuple of int
         Areas ``(first row, last row, first column, last column)``, both ends half open, whose pairs are not matched.
     on_cells : callable, optional
-        Told after each tile how many cells it had, N * M in all; may be called by several threads.
+        Told after each tile how many cells it had, N * M in all; one call at a time, from several threads.
 
     Returns
     -------

@@ -14,10 +14,11 @@ from lactoolkit.features import embedding
 from lactoolkit.features.embedding import LongEmbeddings, frame_embeddings
 
 
+@pytest.mark.parametrize(("lengths", "width"), [((70, 90), 64), ((250, 200), 400)])  # 400: more than are compared
 @pytest.mark.parametrize("background", BACKGROUNDS)
-def test_inner_products_are_the_calibrated_similarity(background):
+def test_inner_products_are_the_calibrated_similarity(background, lengths, width):
     rng = np.random.default_rng(0)
-    u, v = (embeddings(smooth_frames(rng, count)).values for count in (70, 90))
+    u, v = (embeddings(smooth_frames(rng, count, width)).values for count in lengths)
     x, y = calibrated_embeddings(u, v, 0.75, background)
     np.testing.assert_allclose(x @ y.T, calibrated_similarity(u, v, 0.75, background), atol=1e-4)
 
