@@ -195,7 +195,7 @@ def area_means(values: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     return values, (steps[0], steps[1])
 
 
-def _trimmed(path: LocalPath, u: np.ndarray, v: np.ndarray, settings: AlignmentSettings) -> LocalPath:
+def _trimmed(path: LocalPath, u: Embeddings, v: Embeddings, settings: AlignmentSettings) -> LocalPath:
     """A path without its poor ends, see :func:`lactoolkit.alignment.ends.without_poor_ends`."""
     cosines = np.concatenate(
         [

@@ -20,6 +20,7 @@ _SMOOTHING = np.array([0.25, 0.5, 0.25], np.float32)
 _ROUNDING = 1e-5
 _TINY = 1e-9
 _CHUNK = 2048  # frames that are worked on at once
+_NEAR = 22  # frames that one embedding is computed from
 
 INPUT_KINDS = ("plain", "centred", "standardised", "motion")
 
@@ -140,7 +141,9 @@ class LongEmbeddings:
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         """Embeddings (L, D) of consecutive frames, or of frames with the given numbers."""
         if not isinstance(rows, slice):
-            return np.concatenate([self[int(row) : int(row) + 1] for row in rows])
+            wanted, places = np.unique(rows, return_inverse=True)
+            runs = np.split(wanted, np.flatnonzero(np.diff(wanted) > _NEAR) + 1)
+            return np.concatenate([self[int(run[0]) : int(run[-1]) + 1][run - run[0]] for run in runs])[places]
         first, stop, step = rows.indices(len(self))
         if step != 1:
             raise IndexError(f"rows are computed in one order: a step of {step} is not possible")
