@@ -89,3 +89,20 @@ def test_otio_holds_b_where_the_path_has_it(tmp_path, write):
         shown = child.source_range.start_time.to_seconds() + inside * (speeds[0] if speeds else 1.0)
         assert shown - 10 == pytest.approx(column / 25, abs=0.14)
     assert any(isinstance(effect, otio.schema.FreezeFrame) for child in track_b for effect in child.effects)
+
+
+def test_edl_at_every_rate_through_opentimelineio(clock, write):
+    otio = pytest.importorskip("opentimelineio")
+    pytest.importorskip("otio_cmx3600_adapter")
+    rate, timecode, origin, alignment = clock
+    folder = write(alignment, "edl")
+    a, b = (otio.adapters.read_from_file(str(folder / f"edit_{name}.edl"), rate=float(rate)) for name in "ab")
+    assert f"FCM: {'DROP' if ';' in timecode else 'NON-DROP'} FRAME" in (folder / "edit_a.edl").read_text()
+    (clip,) = a.find_clips()
+    assert (clip.source_range.start_time.value - origin, clip.duration().value) == (10, 430)
+    first, still, fast = b.find_clips()
+    assert [one.source_range.start_time.value - origin for one in (first, still, fast)] == [30, 219, 219]
+    assert [one.duration().value for one in (first, still, fast)] == [189, 40, 201]
+    assert isinstance(still.effects[0], otio.schema.FreezeFrame)
+    # The format has room for a tenth of a frame per second.
+    assert fast.effects[0].time_scalar == pytest.approx(401 / 201, abs=0.06 / float(rate) + 0.01)

@@ -102,3 +102,23 @@ def test_characters_that_xml_cannot_hold(pair, write, tmp_path):
     alignment = make_alignment(dataclasses.replace(pair[0], path=path), pair[1], range(9), range(9))
     root = read_fcpxml(write(alignment, "fcpxml") / "edit.fcpxml")
     assert root.find("resources/asset").get("name") == "a\ufffd\ufffd.mp4"
+
+
+def test_fcpxml_at_every_rate_through_opentimelineio(clock, write):
+    otio = pytest.importorskip("opentimelineio")
+    pytest.importorskip("otio_fcpx_xml_adapter")
+    rate, timecode, origin, alignment = clock
+    path = write(alignment, "fcpxml") / "edit.fcpxml"
+    assert read_fcpxml(path).find("event/project/sequence").get("tcFormat") == ("DF" if ";" in timecode else "NDF")
+    (timeline,) = otio.adapters.read_from_file(str(path))
+    track_a, track_b = timeline.video_tracks()
+    clips = [*track_a.find_clips(), *track_b.find_clips()]
+    starts = [clip.source_range.start_time.to_seconds() for clip in clips]
+    # That reader counts whole frames per second, rounded down.
+    frame = 1 / int(rate) + 1e-6
+    np.testing.assert_allclose(starts, [(origin + k) / float(rate) for k in (10, 30, 219, 219)], atol=frame)
+    lengths = [clip.duration().to_seconds() for clip in clips]
+    np.testing.assert_allclose(lengths, [k / float(rate) for k in (430, 189, 40, 201)], atol=frame)
+    if rate.denominator == 1:  # places on the track it sums up of clips that it has rounded
+        places = [clip.range_in_parent().start_time.to_seconds() for clip in track_b.find_clips()]
+        np.testing.assert_allclose(places, [k / float(rate) for k in (0, 189, 229)], atol=frame)

@@ -83,7 +83,8 @@ def _event(
     lines = [f"{number:03d}  AX       V     C        {shown[0]} {shown[1]} {placed[0]} {placed[1]}"]
     if source_length != length:
         speed = float(rate) * source_length / length
-        lines += [f"M2   AX       {speed:05.1f}                {shown[0]}"]
+        # Readers look for colons here, drop-frame or not, which the second line of the list says.
+        lines += [f"M2   AX       {speed:05.1f}                {shown[0].replace(';', ':')}"]
     lines += [f"* FROM CLIP NAME: {_plain(media.path.name)}"]
     if source_length == 0:
         lines += ["* * FREEZE FRAME"]

@@ -95,8 +95,7 @@ def _add_pieces(parent: ElementTree.Element, edit: Edit, source: Fraction) -> No
     origin = media.start_frame / media.rate
     for piece in edit.pieces:
         first = origin + piece.b_start
-        duration = piece.length / edit.a.rate
-        retimed = piece.b_length != duration
+        start, duration = round(first * media.rate) / media.rate, piece.length / edit.a.rate
         clip = ElementTree.SubElement(
             parent,
             "asset-clip",
@@ -104,8 +103,7 @@ def _add_pieces(parent: ElementTree.Element, edit: Edit, source: Fraction) -> No
             name=_name(media),
             lane="1",
             offset=_seconds(source + piece.start / edit.a.rate),
-            # A retimed clip has a clock of its own, which its time map translates.
-            start="0s" if retimed else _seconds(round(first * media.rate) / media.rate),
+            start=_seconds(start),
             duration=_seconds(duration),
             tcFormat="DF" if media.drop_frame else "NDF",
             srcEnable="video",
@@ -113,9 +111,10 @@ def _add_pieces(parent: ElementTree.Element, edit: Edit, source: Fraction) -> No
         if media.rate != edit.a.rate:
             # Frames are dropped or doubled, never played at another speed.
             ElementTree.SubElement(clip, "conform-rate", scaleEnabled="0")
-        if retimed:
+        if piece.b_length != duration:
+            # A retimed clip has a clock of its own, from `start` on, which this translates into B's.
             curve = ElementTree.SubElement(clip, "timeMap")
-            for time, value in ((Fraction(0), first), (duration, first + piece.b_length)):
+            for time, value in ((start, first), (start + duration, first + piece.b_length)):
                 ElementTree.SubElement(curve, "timept", time=_seconds(time), value=_seconds(value), interp="linear")
 
 
