@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .notices import report_failures
 from .options import (
     device_option,
     encoder_option,
@@ -93,10 +94,7 @@ def extract(
         progress=wants_progress(quiet),
     )
     click.echo(_describe(summary))
-    for failure in summary.failed:
-        click.echo(f"Error: {' '.join(failure.message.split())}", err=True)
-    if summary.failed:
-        click.get_current_context().exit(1)
+    report_failures(summary.failed)
 
 
 def _describe(summary: StoreSummary) -> str:

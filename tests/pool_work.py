@@ -4,7 +4,7 @@ import os
 import time
 import warnings
 
-from lactoolkit.errors import VideoError, VideoWarning
+from lactoolkit.errors import EncoderError, VideoError, VideoWarning
 
 
 def half(number):
@@ -14,6 +14,8 @@ def half(number):
         warnings.warn("six", VideoWarning, stacklevel=1)
     if number == 100:
         raise ZeroDivisionError
+    if number == 200:
+        raise EncoderError("no weights")
     return number // 2
 
 

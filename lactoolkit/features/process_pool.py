@@ -16,11 +16,22 @@ from pathlib import Path
 from types import FrameType
 from typing import Generic, TypeVar
 
-from lactoolkit.errors import LacToolkitError, LacToolkitWarning, ParameterError
+from lactoolkit.errors import (
+    BackendError,
+    CheckpointError,
+    EncoderError,
+    LacToolkitError,
+    LacToolkitWarning,
+    MissingDependencyError,
+    ParameterError,
+)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+
+# What no item can do without.
+_OF_EVERY_ITEM = (BackendError, CheckpointError, EncoderError, MissingDependencyError)
 
 _leaving = False  # in a worker: it was asked to end
 
@@ -62,8 +73,9 @@ def run_items(
 ) -> Generator[Outcome[Item, Result]]:
     """Call a function on every item, and give what became of it as soon as that is known.
 
-    Errors of lactoolkit and of the file system fail the item; other exceptions are bugs and stop everything. When the
-    generator is closed or interrupted, processes that are at work are ended.
+    Errors of lactoolkit and of the file system fail the item. Those of the encoder or the device, which would fail
+    every item, and other exceptions, which are bugs, stop everything. When the generator is closed or interrupted,
+    processes that are at work are ended.
 
     Parameters
     ----------
@@ -83,6 +95,8 @@ def run_items(
     ------
     ParameterError
         For ``workers`` below 1.
+    BackendError, CheckpointError, EncoderError, MissingDependencyError
+        The work's own.
 
     Warns
     -----
@@ -120,6 +134,8 @@ def run_items(
 def _attempt(work: Callable[[Item], Result], item: Item) -> Outcome[Item, Result]:
     try:
         return Outcome(item, work(item))
+    except _OF_EVERY_ITEM:
+        raise
     except (LacToolkitError, OSError) as error:
         return Outcome(item, None, str(error))
 

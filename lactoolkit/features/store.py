@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import csv
-import multiprocessing
 import os
 import warnings
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
-from multiprocessing.synchronize import Event
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +16,8 @@ import av.error
 from tqdm import tqdm
 
 from lactoolkit.errors import OutputError, ParameterError, VideoError, VideoWarning
+from lactoolkit.features.extraction import loaded_encoder
+from lactoolkit.features.process_pool import FailedVideo, run_items
 from lactoolkit.features.store_entry import StoreEntry, StoreSettings, read_manifest, remove_leftovers, write_entry
 from lactoolkit.features.video_embeddings import checkpoint_identity
 from lactoolkit.models.registry import encoder_identity, is_checkpoint
@@ -30,17 +28,9 @@ if TYPE_CHECKING:
     from lactoolkit.models.trained import TrainedEncoder
     from lactoolkit.video.decoding import VideoInfo
 
-__all__ = ["StoreEntry", "StoreFailure", "StoreSummary", "extract_store"]
+__all__ = ["FailedVideo", "StoreEntry", "StoreSummary", "extract_store"]
 
 _MANIFEST_COLUMNS = ("entry", "source", "sha256", "frame_count", "duration", "frame_rate", "width", "height", "frames")
-
-
-@dataclass(frozen=True)
-class StoreFailure:
-    """A video that could not be extracted, and why."""
-
-    source: Path
-    message: str
 
 
 @dataclass(frozen=True)
@@ -55,33 +45,26 @@ class StoreSummary:
         Videos that were extracted now.
     skipped : tuple of StoreEntry
         Videos that the store held already, with the same content and settings.
-    failed : tuple of StoreFailure
+    failed : tuple of FailedVideo
         Videos that could not be extracted.
     """
 
     store: Path
     done: tuple[StoreEntry, ...]
     skipped: tuple[StoreEntry, ...]
-    failed: tuple[StoreFailure, ...]
+    failed: tuple[FailedVideo, ...]
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What a worker process needs to know; the encoder itself is loaded there."""
+    """What every process needs to know; the encoder itself is loaded there."""
 
     store: Path
     settings: StoreSettings
     encoder: str
     weights: Path | None
     device: str
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    source: Path
-    entry: StoreEntry | None
-    made: bool
-    error: str
+    progress: bool
 
 
 def extract_store(
@@ -172,23 +155,26 @@ def extract_store(
         raise ParameterError(f"workers must be at least 1, not {workers!r}")
     sources = find_videos(inputs)
     store = _make_store(Path(store))
-    job = _Job(store, settings, encoder, Path(weights) if weights is not None else None, device)
-    run = _run_here(sources, job, progress) if workers == 1 else _run_in_processes(sources, job, workers)
+    # With one worker, the progress of a long video is worth seeing too.
+    inner = progress and workers == 1
+    job = _Job(store, settings, encoder, Path(weights) if weights is not None else None, device, inner)
     outcomes = {}
+    run = run_items(partial(_extract_one, job=job), sources, workers)
     with closing(run), tqdm(total=len(sources), desc="extracting", unit="video", disable=not progress) as bar:
         for outcome in run:
-            outcomes[outcome.source] = outcome
+            outcomes[outcome.item] = outcome
             bar.update()
     ordered = [outcomes[source] for source in sources]
-    for outcome in ordered:
-        for message in outcome.entry.warnings if outcome.entry and outcome.made else ():
+    entries = [outcome.result for outcome in ordered if outcome.result is not None]
+    for entry, made in entries:
+        for message in entry.warnings if made else ():
             warnings.warn(message, VideoWarning, stacklevel=2)
     _write_store_manifest(store)
     return StoreSummary(
         store=store,
-        done=tuple(outcome.entry for outcome in ordered if outcome.entry and outcome.made),
-        skipped=tuple(outcome.entry for outcome in ordered if outcome.entry and not outcome.made),
-        failed=tuple(StoreFailure(outcome.source, outcome.error) for outcome in ordered if not outcome.entry),
+        done=tuple(entry for entry, made in entries if made),
+        skipped=tuple(entry for entry, made in entries if not made),
+        failed=tuple(FailedVideo.of(outcome.item, outcome.error) for outcome in ordered if outcome.result is None),
     )
 
 
@@ -229,97 +215,33 @@ def _make_store(store: Path) -> Path:
     return store
 
 
-class _StoppedError(Exception):
-    """The main process asks its workers to stop."""
+def _extract_one(source: Path, job: _Job) -> tuple[StoreEntry, bool]:
+    """Extract one video; the second value says whether it was not there already."""
+    with tqdm(desc=source.name, unit="frame", position=1, leave=False, disable=not job.progress) as bar:
 
-
-def _extract_one(
-    source: Path,
-    job: _Job,
-    load_encoder: Callable[[], FrameEncoder | TrainedEncoder],
-    bar: tqdm | None,
-    stop: Event | None,
-) -> _Outcome:
-    def on_frames(count: int, info: VideoInfo) -> None:
-        if stop is not None and stop.is_set():
-            raise _StoppedError
-        if bar is not None:
+        def on_frames(count: int, info: VideoInfo) -> None:
             bar.total = info.frame_count if job.settings.frame_rate is None else None
             bar.update(count)
 
-    try:
-        entry, made = write_entry(source, job.store, job.settings, load_encoder, on_frames)
-    except _StoppedError:
-        return _Outcome(source, None, False, "interrupted")
-    except (VideoError, OutputError, OSError, av.error.FFmpegError) as error:
-        message = str(error)
-        return _Outcome(source, None, False, message if str(source) in message else f"{source}: {message}")
-    return _Outcome(source, entry, made, "")
-
-
-def _encoder_loader(job: _Job, workers: int = 1) -> Callable[[], FrameEncoder | TrainedEncoder]:
-    """Load the encoder when it is first asked for: videos that are there already need none, nor torch."""
-
-    @cache
-    def load() -> FrameEncoder | TrainedEncoder:
-        import torch
-
-        from lactoolkit.models.encoders import load_encoder
-        from lactoolkit.models.trained import load_trained_encoder
-
-        if workers > 1:
-            torch.set_num_threads(max(1, torch.get_num_threads() // workers))
-        if is_checkpoint(job.encoder):
-            return load_trained_encoder(job.encoder, job.device)
-        return load_encoder(job.encoder, weights=job.weights, device=job.device)
-
-    return load
-
-
-def _run_here(sources: list[Path], job: _Job, progress: bool) -> Generator[_Outcome, None, None]:
-    load_encoder = _encoder_loader(job)
-    for source in sources:
-        with tqdm(desc=source.name, unit="frame", position=1, leave=False, disable=not progress) as bar:
-            outcome = _extract_one(source, job, load_encoder, bar, None)
-        yield outcome
-
-
-# Set once in each worker process, by _start_worker.
-_worker: tuple[_Job, Callable[[], FrameEncoder | TrainedEncoder], Event]
-
-
-def _start_worker(job: _Job, workers: int, stop: Event) -> None:
-    import signal
-
-    # Ctrl-C reaches every process of the terminal; the main process alone decides what follows, through `stop`.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    global _worker
-    _worker = (job, _encoder_loader(job, workers), stop)
-
-
-def _work(source: Path) -> _Outcome:
-    job, load_encoder, stop = _worker
-    return _extract_one(source, job, load_encoder, None, stop)
-
-
-def _run_in_processes(sources: list[Path], job: _Job, workers: int) -> Generator[_Outcome, None, None]:
-    context = multiprocessing.get_context("spawn")  # torch's thread pools do not survive a fork
-    stop = context.Event()
-    workers = min(workers, len(sources))
-    with ProcessPoolExecutor(workers, context, _start_worker, (job, workers, stop)) as pool:
-        futures = {pool.submit(_work, source): source for source in sources}
         try:
-            for future in as_completed(futures):
-                try:
-                    yield future.result()
-                except BrokenProcessPool:
-                    yield _Outcome(
-                        futures[future], None, False, f"{futures[future]}: a worker process died; use fewer workers"
-                    )
-        except BaseException:  # Ctrl-C above all: let no worker go on with videos nobody waits for
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            return write_entry(source, job.store, job.settings, partial(_load_encoder, job), on_frames)
+        except av.error.FFmpegError as error:
+            raise VideoError(f"{source}: {error}") from error
+
+
+def _load_encoder(job: _Job) -> FrameEncoder | TrainedEncoder:
+    """Load the encoder when it is first asked for: videos that are there already need none, nor torch."""
+    if is_checkpoint(job.encoder):
+        return _load_trained(job.encoder, job.device, job.settings.encoder_identity)
+    return loaded_encoder(job.encoder, job.weights, job.device)
+
+
+@lru_cache(maxsize=1)
+def _load_trained(path: str, device: str, identity: str | None) -> TrainedEncoder:
+    """Load a checkpoint, or take the one used last; ``identity`` changes with its content."""
+    from lactoolkit.models.trained import load_trained_encoder
+
+    return load_trained_encoder(path, device)
 
 
 def _write_store_manifest(store: Path) -> None:

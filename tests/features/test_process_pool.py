@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from pool_work import half, slow
 
-from lactoolkit.errors import ParameterError, VideoWarning
+from lactoolkit.errors import EncoderError, ParameterError, VideoWarning
 from lactoolkit.features.process_pool import run_items
 
 
@@ -21,9 +21,10 @@ def test_one_bad_item_stops_no_other(workers):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_bugs_stop_everything(workers):
-    with pytest.raises(ZeroDivisionError):
-        list(run_items(half, [100, 2], workers))
+@pytest.mark.parametrize(("item", "error"), [(100, ZeroDivisionError), (200, EncoderError)])
+def test_bugs_and_what_fails_every_item_stop_everything(item, error, workers):
+    with pytest.raises(error):
+        list(run_items(half, [item, 2], workers))
 
 
 def test_closing_ends_what_is_at_work_and_cleans_up(tmp_path):

@@ -139,8 +139,8 @@ def test_one_bad_video_does_not_stop_the_others(tmp_path, workers):
     assert [entry.source.name for entry in summary.done] == ["take.mp4", "take.mp4", "zcut.mp4"]
     assert [entry.frames for entry in summary.done[:2]] == [5, 6]
     assert summary.done[0].folder != summary.done[1].folder
-    assert [failure.source.name for failure in summary.failed] == ["song.mp4", "none.mp4"]
-    assert all(str(failure.source) in failure.message for failure in summary.failed)
+    assert [failure.path.name for failure in summary.failed] == ["song.mp4", "none.mp4"]
+    assert all(str(failure.path) in failure.message for failure in summary.failed)
     assert contents(tmp_path / "store")[0] == "manifest.csv"  # and nothing hidden beside it
     assert len(pd.read_csv(tmp_path / "store" / "manifest.csv")) == 3
 
