@@ -163,11 +163,12 @@ def align_embeddings(
     >>> align_embeddings(a, b).verdict
     'aligned'
     """
-    settings = settings or default_settings(a.encoder)
-    table = similarity_table(a.values, b.values, settings, progress=progress)
+    judged = settings or default_settings(a.encoder)
+    settings = settings or default_settings(a.encoder, min(len(a), len(b)))
+    table = similarity_table(a.values, b.values, settings, judged=judged, progress=progress)
     rate = 1 / float(np.median(np.diff(a.times)))
     paths = table.best_paths(hits)
-    evidence = PairEvidence(table, a, b, settings, rate)
+    evidence = PairEvidence(table, a, b, judged, rate)
     found = []
     for path in paths:
         # What is likely for one hit does not depend on its rivals.

@@ -44,7 +44,7 @@ class PairEvidence:
     a, b : VideoEmbeddings
         The videos.
     settings : AlignmentSettings
-        The penalties.
+        Margin and penalties that the table is judged by.
     rate : float
         Frames per second.
     """
@@ -85,9 +85,10 @@ class PairEvidence:
         inside = (path.pairs >= (i, j)).all(axis=1) & (path.pairs < (i_stop, j_stop)).all(axis=1)
         rows, columns = path.pairs[inside].T
         score = path.score
-        if not inside.all():
+        if not inside.all() or self._table.settings != self._settings:
             # A part of a long hit is judged by what the part scores; the whole can only be better.
-            score = best_local_path(window, self._settings.gap_open, self._settings.gap_extend).score
+            part = window[rows.min() - i : rows.max() + 1 - i, columns.min() - j : columns.max() + 1 - j]
+            score = best_local_path(part, self._settings.gap_open, self._settings.gap_extend).score
         cosine = float(np.einsum("ld,ld->l", u[rows - i], v[columns - j]).mean())
         found = self._models[key].measure(score, mean_posterior, cosine)
         standard = self._a.encoder in _standard_encoders()

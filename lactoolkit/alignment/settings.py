@@ -47,23 +47,31 @@ class AlignmentSettings:
             raise ParameterError(f"end_level is {self.end_level}; pass a share of the mean cosine, 0 to below 1")
 
 
+# Between recordings of a minute and more, chance grows along the whole diagonal at the usual settings and swallows what
+# the two have in common; at these a path through unrelated frames dies out. benchmarks/results/long_videos.md.
+_LONG = AlignmentSettings(margin=1.25, gap_open=1.0, gap_extend=1.0)
+_LONG_FRAMES = 1000
 _TRAINED = AlignmentSettings(margin=1.25, gap_open=0.2, gap_extend=0.2, background="table", end_level=0.0)
 
 
-def default_settings(encoder: str) -> AlignmentSettings:
-    """Settings that suit an encoder.
+def default_settings(encoder: str, frames: int = 0) -> AlignmentSettings:
+    """Settings that suit an encoder and the length of the videos.
 
     Untrained features resemble each other for reasons other than the process, each frame in its own way, so every frame
     is judged by its own background. A trained encoder has learnt not to see these, and a frame outside the process is
-    like none of it.
+    like none of it. Where both videos are long, a pair must stand out more and gaps cost more.
 
     Parameters
     ----------
     encoder : str
         Identity of what computed the embeddings.
+    frames : int
+        Analysed frames of the shorter video; 0 for the settings that p-values and confidences were calibrated with.
 
     Returns
     -------
     AlignmentSettings
     """
-    return _TRAINED if is_trained_identity(encoder) else AlignmentSettings()
+    if is_trained_identity(encoder):
+        return _TRAINED
+    return _LONG if frames > _LONG_FRAMES else AlignmentSettings()

@@ -27,9 +27,10 @@ class SimilarityTable(Protocol):
     """Similarity of N frames of A with M frames of B."""
 
     shape: tuple[int, int]
+    settings: AlignmentSettings
 
     def block(self, i: int, i_stop: int, j: int, j_stop: int) -> np.ndarray:
-        """Similarities of rows i:i_stop and columns j:j_stop, float32."""
+        """Similarities of rows i:i_stop and columns j:j_stop at the margin they are judged by, float32."""
 
     def at(self, path: LocalPath) -> np.ndarray:
         """Similarity of each pair of a path, shape (L,), float32."""
@@ -45,7 +46,12 @@ class SimilarityTable(Protocol):
 
 
 def similarity_table(
-    u: Embeddings, v: Embeddings, settings: AlignmentSettings, *, progress: bool = False
+    u: Embeddings,
+    v: Embeddings,
+    settings: AlignmentSettings,
+    *,
+    judged: AlignmentSettings | None = None,
+    progress: bool = False,
 ) -> SimilarityTable:
     """Compare every frame of A with every frame of B.
 
@@ -54,6 +60,9 @@ def similarity_table(
     u, v : Embeddings, shape (N, D) and (M, D), float32
         Unit frame embeddings.
     settings : AlignmentSettings
+        What the paths are sought with.
+    judged : AlignmentSettings, optional
+        Margin, penalties and temperature of what is compared with chance, where they are others.
     progress : bool
         Show progress bars on stderr for what takes longer than a second.
 
@@ -63,22 +72,22 @@ def similarity_table(
         In memory up to 25 million cells, beyond that computed tile by tile where it is needed.
     """
     if len(u) * len(v) <= _LARGEST_TABLE:
-        return StoredTable(u, v, settings)
-    return TiledTable(u, v, settings, progress)
+        return StoredTable(u, v, settings, judged or settings)
+    return TiledTable(u, v, settings, judged or settings, progress)
 
 
 class StoredTable:
     """All similarities in memory."""
 
-    def __init__(self, u: Embeddings, v: Embeddings, settings: AlignmentSettings) -> None:
+    def __init__(self, u: Embeddings, v: Embeddings, settings: AlignmentSettings, judged: AlignmentSettings) -> None:
         self._values = calibrated_similarity(u, v, settings.margin, settings.background)
         self._u, self._v = u, v
-        self._settings = settings
+        self.settings, self._judged = settings, judged
         self.shape = (len(u), len(v))
 
     def block(self, i: int, i_stop: int, j: int, j_stop: int) -> np.ndarray:
-        """Similarities of rows i:i_stop and columns j:j_stop, float32."""
-        return self._values[i:i_stop, j:j_stop]
+        """Similarities of rows i:i_stop and columns j:j_stop at the margin they are judged by, float32."""
+        return self._values[i:i_stop, j:j_stop] + np.float32(self.settings.margin - self._judged.margin)
 
     def at(self, path: LocalPath) -> np.ndarray:
         """Similarity of each pair of a path, shape (L,), float32."""
@@ -86,17 +95,17 @@ class StoredTable:
 
     def best_paths(self, count: int) -> list[LocalPath]:
         """Up to ``count`` best local paths without their poor ends; no two share rows and columns both."""
-        gaps = self._settings.gap_open, self._settings.gap_extend
+        gaps = self.settings.gap_open, self.settings.gap_extend
         paths = best_local_paths(self._values, *gaps, count, exclude="area")
-        return [_trimmed(path, self._u, self._v, self._settings) for path in paths]
+        return [_trimmed(path, self._u, self._v, self.settings) for path in paths]
 
     def posterior_near(self, path: LocalPath, others: Sequence[LocalPath], reach: int) -> np.ndarray:
         """Posterior probability near each pair; areas of other paths are forbidden."""
-        free = self._values.copy() if others else self._values
+        free = self.block(0, self.shape[0], 0, self.shape[1])
         for other in others:
             i, i_stop, j, j_stop = path_area(other)
             free[i:i_stop, j:j_stop] = -np.inf
-        return posterior_near(free, path, self._settings, reach)
+        return posterior_near(free, path, self._judged, reach)
 
     def picture(self) -> tuple[np.ndarray, tuple[int, int]]:
         """The table itself."""
@@ -110,15 +119,22 @@ class TiledTable:
     the whole table.
     """
 
-    def __init__(self, u: Embeddings, v: Embeddings, settings: AlignmentSettings, progress: bool = False) -> None:
+    def __init__(
+        self,
+        u: Embeddings,
+        v: Embeddings,
+        settings: AlignmentSettings,
+        judged: AlignmentSettings,
+        progress: bool = False,
+    ) -> None:
         self._x, self._y = calibrated_embeddings(u, v, settings.margin, settings.background, progress=progress)
         self._u, self._v = u, v
-        self._settings, self._progress = settings, progress
+        self.settings, self._judged, self._progress = settings, judged, progress
         self.shape = (len(u), len(v))
 
     def block(self, i: int, i_stop: int, j: int, j_stop: int) -> np.ndarray:
-        """Similarities of rows i:i_stop and columns j:j_stop, float32."""
-        return self._x[i:i_stop] @ self._y[j:j_stop].T
+        """Similarities of rows i:i_stop and columns j:j_stop at the margin they are judged by, float32."""
+        return self._x[i:i_stop] @ self._y[j:j_stop].T + np.float32(self.settings.margin - self._judged.margin)
 
     def at(self, path: LocalPath) -> np.ndarray:
         """Similarity of each pair of a path, shape (L,), float32."""
@@ -141,15 +157,15 @@ class TiledTable:
                 path = best_local_path_embeddings(
                     self._x,
                     self._y,
-                    self._settings.gap_open,
-                    self._settings.gap_extend,
+                    self.settings.gap_open,
+                    self.settings.gap_extend,
                     forbidden=[path_area(other) for other in paths],
                     on_cells=bar.update,
                 )
             if not len(path) or (paths and not path.score > 0):
                 break
             paths.append(path)
-        return [_trimmed(path, self._u, self._v, self._settings) for path in paths]
+        return [_trimmed(path, self._u, self._v, self.settings) for path in paths]
 
     def posterior_near(self, path: LocalPath, others: Sequence[LocalPath], reach: int) -> np.ndarray:
         """Posterior probability near each pair; areas of other paths are forbidden."""
@@ -165,7 +181,7 @@ class TiledTable:
             for other in others:
                 first, last, left, right = path_area(other)
                 block[max(first - i, 0) : max(last - i, 0), max(left - j, 0) : max(right - j, 0)] = -np.inf
-            parts.append(posterior_near(block, LocalPath(0.0, pairs - (i, j)), self._settings, reach))
+            parts.append(posterior_near(block, LocalPath(0.0, pairs - (i, j)), self._judged, reach))
         return np.concatenate(parts)
 
     def picture(self) -> tuple[np.ndarray, tuple[int, int]]:

@@ -67,3 +67,19 @@ def test_features_of_long_videos_give_the_hits_of_short_ones(monkeypatch):
     assert two.p_value == pytest.approx(one.p_value, rel=0.1)
     # The truth: frame 90 + k of A shows what frame 30 + k of B does.
     assert np.median(np.abs((one.frames_a - 90) - (one.frames_b - 30))) == 0
+
+
+@pytest.mark.parametrize("largest_table", [tables._LARGEST_TABLE, 0])
+def test_what_two_long_recordings_share_is_found_without_the_rest(largest_table, monkeypatch):
+    """Chance grows along the whole of two long recordings, so that they are held to stricter settings."""
+    monkeypatch.setattr(tables, "_LARGEST_TABLE", largest_table)
+    rng = np.random.default_rng(3)
+    process = smooth_frames(rng, 250)
+    a = embeddings(np.concatenate([smooth_frames(rng, 500), process, smooth_frames(rng, 450)]), rng)
+    b = embeddings(np.concatenate([smooth_frames(rng, 250), process, smooth_frames(rng, 700)]), rng)
+    alignment = align_embeddings(a, b)
+    (hit,) = alignment.hits
+    assert alignment.significant
+    np.testing.assert_allclose([hit.rows[0], hit.rows[-1]], [500, 749], atol=3)
+    np.testing.assert_allclose([hit.columns[0], hit.columns[-1]], [250, 499], atol=3)
+    assert (hit.rows - hit.columns == 250).mean() > 0.95
