@@ -198,10 +198,12 @@ def _jobs(
     end_b: float | None,
 ) -> list[PairJob]:
     from lactoolkit.alignment.many import read_pairs, star_jobs
+    from lactoolkit.video.decoding import probe
 
     if pair_list is None:
         if start_b is not None or end_b is not None:
             raise click.UsageError("--start-b and --end-b are for two videos; with more, list them (--pairs)")
+        probe(videos[0])  # if the reference cannot be read, that is said once
         return star_jobs(videos[0], videos[1:], start=start_a, end=end_a)
     if videos:
         raise click.UsageError("name videos or give a list of pairs (--pairs), not both")

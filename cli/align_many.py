@@ -86,7 +86,9 @@ def _counts(reports: Sequence[PairReport]) -> str:
 def _describe(reports: Sequence[PairReport], out: Path | None, grid: bool, quiet: bool) -> list[str]:
     paragraphs = [_table(reports), _counts(reports)]
     if out is not None:
-        files = ["summary.csv", "batch.json", *(["grid.mp4"] if grid else []), "a folder for each pair"]
+        files = ["summary.csv", "batch.json", *(["grid.mp4"] if grid and (out / "grid.mp4").exists() else [])]
+        if any(report.document is not None for report in reports):
+            files.append("a folder for each pair")
         paragraphs.append(f"Written to {click.format_filename(out)}: {', '.join(files)}")
     elif not quiet:
         paragraphs.append("Add -o FOLDER for a report of each pair and a video of all in step.")

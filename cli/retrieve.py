@@ -73,10 +73,9 @@ def retrieve(
     if not videos and index is None:
         raise click.UsageError("name videos or folders to search, or an --index to search in")
     if out is not None:
-        from lactoolkit.errors import OutputError
+        from lactoolkit.video.replacing_file import check_file
 
-        if out.exists() and not overwrite:
-            raise OutputError(f"{out}: exists already; choose another name, or pass --overwrite")
+        check_file(out, ".png", overwrite=overwrite)
     from lactoolkit.retrieval import retrieve_frames
 
     answer = retrieve_frames(

@@ -64,10 +64,10 @@ def transfer(
         raise click.UsageError(
             f"{len(labels)} --labels for {len(references)} labelled videos; give one for each, in the same order"
         )
-    if out is not None and out.exists() and not overwrite:
-        from lactoolkit.errors import OutputError
+    if out is not None:
+        from lactoolkit.video.replacing_file import check_file
 
-        raise OutputError(f"{out}: exists already; choose another name, or pass --overwrite")
+        check_file(out, ".csv", overwrite=overwrite, inputs=labels)
     from lactoolkit.alignment.transfer import transfer_labels
     from lactoolkit.report.transferred_labels import transfer_document, write_transferred_labels
 

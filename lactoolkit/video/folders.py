@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from lactoolkit.errors import VideoError
@@ -14,6 +16,8 @@ VIDEO_SUFFIXES |= {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
 
 def find_videos(inputs: Iterable[str | Path]) -> list[Path]:
     """List the videos named by files and folders, each once, folders searched at any depth in order of name.
+
+    Hidden folders in them are passed over, and those with results of lactoolkit, whose videos show others.
 
     Parameters
     ----------
@@ -43,5 +47,17 @@ def find_videos(inputs: Iterable[str | Path]) -> list[Path]:
 
 
 def _videos_in(folder: Path) -> list[Path]:
-    files = (file for file in folder.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
-    return sorted(file for file in files if not file.name.startswith("."))
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and not _holds_results(Path(place, name))]
+        found += [Path(place, name) for name in names if not name.startswith(".")]
+    return sorted(file for file in found if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
+
+
+def _holds_results(folder: Path) -> bool:
+    """Whether there is a document of lactoolkit in a folder, which says so in its first field."""
+    for document in folder.glob("*.json"):
+        with suppress(OSError), open(document, "rb") as file:
+            if file.read(40).lstrip(b"{ \r\n").startswith(b'"format": "lactoolkit-'):
+                return True
+    return False

@@ -19,6 +19,7 @@ from lactoolkit.video.image_sequence import list_images, write_image_sequence
 from lactoolkit.video.indexed_layout import read_indexed_folder
 from lactoolkit.video.labels import read_labels, write_labels
 from lactoolkit.video.penn_action_layout import read_penn_action_folder
+from lactoolkit.video.replacing_file import check_file
 
 
 def _listed(source: Path) -> list[DatasetItem]:
@@ -145,8 +146,7 @@ def write_dataset(
     True
     """
     manifest = Path(manifest)
-    if manifest.exists() and not overwrite:
-        raise OutputError(f"{manifest}: exists already; choose another name, or replace it (--overwrite)")
+    check_file(manifest, ".csv", overwrite=overwrite)
     records = []
     names: set[str] = set()
     with _writing(manifest):

@@ -188,3 +188,10 @@ def test_every_pair_has_its_page_and_exports(calls, clips, tmp_path):
     refused = lac(*clips, "-o", out, "--html")
     assert refused.exit_code == 1
     assert "exports" in refused.stderr
+
+
+def test_a_reference_that_cannot_be_read_is_said_once(clips, calls, tmp_path):
+    result = lac(tmp_path / "none.mp4", *clips, "-o", tmp_path / "out")
+    assert (result.exit_code, result.stdout, calls) == (1, "", [])
+    assert result.stderr.count("none.mp4: no such file") == 1
+    assert not (tmp_path / "out").exists()

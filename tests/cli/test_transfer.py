@@ -37,6 +37,16 @@ def test_frame_labels_are_printed_and_written_as_labels(tmp_path):
     assert out.read_text().splitlines()[0] == "frame,phase,phase_name,in_core,confidence"
     assert lac(*PAIR, "--labels", SAMPLES / "hammer_slow.csv", "-o", out).exit_code == 1
     assert lac(*PAIR, "--labels", SAMPLES / "hammer_slow.csv", "-o", out, "--overwrite").exit_code == 0
+    # No slip replaces a video, or the labels that are read.
+    video, labels = tmp_path / "a.mp4", tmp_path / "labels.csv"
+    video.write_bytes(b"video")
+    labels.write_bytes((SAMPLES / "hammer_slow.csv").read_bytes())
+    for kept in (video, labels):
+        before = kept.read_bytes()
+        result = lac(*PAIR, "--labels", labels, "-o", kept, "--overwrite")
+        assert result.exit_code == 1
+        assert "is not replaced" in result.stderr
+        assert kept.read_bytes() == before
 
 
 def test_intervals_as_json(tmp_path):

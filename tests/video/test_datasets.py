@@ -139,6 +139,17 @@ def test_find_videos_keeps_order_and_drops_doubles(tmp_path, monkeypatch):
         find_videos(["empty"])
 
 
+def test_find_videos_passes_over_results_and_hidden_folders(tmp_path):
+    for name in ("take.mp4", "out/grid.mp4", "out/take/overlay.mp4", ".unfinished/warped.mp4", "labels/take.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "out" / "batch.json").write_text('{\n  "format": "lactoolkit-batch",\n  "pairs": []\n}\n')
+    (tmp_path / "labels" / "take.json").write_text('{"format": "other", "labels": []}')
+    assert find_videos([tmp_path]) == [tmp_path / "labels" / "take.mp4", tmp_path / "take.mp4"]
+    # Named itself, it is searched.
+    assert [path.name for path in find_videos([tmp_path / "out"])] == ["grid.mp4", "overlay.mp4"]
+
+
 def simulated(folder, task, episodes):
     entries = []
     for episode in episodes:
