@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -19,6 +20,7 @@ _MOTION_KERNEL = (_MOTION_KERNEL / _MOTION_KERNEL.sum()).astype(np.float32)
 _SMOOTHING = np.array([0.25, 0.5, 0.25], np.float32)
 _ROUNDING = 1e-5
 _TINY = 1e-9
+_COARSE_CELLS = 3  # along each side
 _CHUNK = 2048  # frames that are worked on at once
 _NEAR = 22  # frames that one embedding is computed from
 
@@ -162,6 +164,77 @@ class LongEmbeddings:
                 start += smooth.shape[1]
         embeddings /= np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), _TINY)
         return embeddings
+
+
+class JoinedEmbeddings:
+    """Learnt embeddings with untrained ones of the same frames beside them, computed when they are asked for.
+
+    Parameters
+    ----------
+    learnt : ndarray, shape (T, D), float32
+        Rows of norm 1.
+    untrained : LongEmbeddings, shape (T, F)
+        Rows of norm 1.
+    weight : float
+        Of the untrained ones; that of the others is 1.
+
+    Notes
+    -----
+    Rows (L, D + F) have norm 1; their inner products are the mean of both cosines by the squares of the weights.
+    """
+
+    def __init__(self, learnt: np.ndarray, untrained: LongEmbeddings, weight: float) -> None:
+        self.shape = (len(learnt), learnt.shape[1] + untrained.shape[1])
+        self._learnt, self._untrained, self._weight = learnt, untrained, weight
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Embeddings (L, D + F) of consecutive frames, or of frames with the given numbers."""
+        joined = np.concatenate([self._learnt[rows], self._untrained[rows]], axis=1, dtype=np.float32)
+        joined[:, self._learnt.shape[1] :] *= self._weight
+        joined /= np.maximum(np.linalg.norm(joined, axis=1, keepdims=True), _TINY)
+        return joined
+
+
+def coarse_taps(
+    values: np.ndarray, channels: Sequence[int], cells: Sequence[int]
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Average taps with fine cells over 3 x 3 coarse ones, which forgive it when things do not lie in quite one place.
+
+    Parameters
+    ----------
+    values : ndarray, shape (T, F), float
+        Pooled taps of T frames.
+    channels, cells : sequence of int
+        Channels of each tap, and its cells along each side; taps of 3 x 3 cells or fewer stay as they are.
+
+    Returns
+    -------
+    values : ndarray, shape (T, F'), float
+        Neighbouring coarse cells share the fine cells between them, as in ``torch.nn.functional.adaptive_avg_pool2d``.
+    tap_sizes : tuple of int
+        Length of each tap.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> coarse_taps(np.ones((2, 16)), (1,), (4,))[0].shape
+    (2, 9)
+    """
+    sizes = [count * side**2 for count, side in zip(channels, cells, strict=True)]
+    _check_taps(values, sizes)
+    coarse = []
+    for tap, side in zip(np.split(values, np.cumsum(sizes)[:-1], axis=1), cells, strict=True):
+        if side > _COARSE_CELLS:
+            edges = np.arange(_COARSE_CELLS + 1) * side / _COARSE_CELLS
+            bins = [slice(int(low), math.ceil(high)) for low, high in pairwise(edges)]
+            maps = tap.reshape(len(tap), -1, side, side)
+            pooled = [maps[:, :, y, x].mean(axis=(2, 3), dtype=np.float32) for y in bins for x in bins]
+            tap = np.stack(pooled, axis=2).reshape(len(tap), -1)
+        coarse.append(tap)
+    return np.concatenate(coarse, axis=1), tuple(tap.shape[1] for tap in coarse)
 
 
 class _StandardisedTap:

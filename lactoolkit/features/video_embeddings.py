@@ -12,10 +12,16 @@ from tqdm import tqdm
 
 from lactoolkit.errors import ParameterError, VideoError
 from lactoolkit.features.cache import entry_key, load_entry, save_entry
-from lactoolkit.features.embedding import LongEmbeddings, prepare_features
-from lactoolkit.features.extraction import extract_features, recorded_damage, warn_of_damage
+from lactoolkit.features.embedding import JoinedEmbeddings, LongEmbeddings, coarse_taps, prepare_features
+from lactoolkit.features.extraction import VideoFeatures, extract_features, recorded_damage, warn_of_damage
 from lactoolkit.features.preview import find_preview, preview_key
-from lactoolkit.models.registry import INPUT_SIZE, checkpoint_sha256, is_checkpoint, trained_identity
+from lactoolkit.models.registry import (
+    INPUT_SIZE,
+    checkpoint_sha256,
+    encoder_spec,
+    is_checkpoint,
+    trained_identity,
+)
 from lactoolkit.video.decoding import VideoInfo, probe, read_frames
 from lactoolkit.video.digest import file_sha256
 
@@ -45,7 +51,7 @@ class VideoEmbeddings:
         Native numbers of the frames, counted from 0.
     times : ndarray, shape (T,), float64
         Their times in seconds from the start of the video.
-    values : ndarray or LongEmbeddings, shape (T, D), float32
+    values : ndarray, LongEmbeddings or JoinedEmbeddings, shape (T, D), float32
         Embeddings of Euclidean norm 1 (or zero where nothing distinguishes a frame). An array, unless ``embed_video``
         was asked for ``on_demand``.
     encoder : str
@@ -147,33 +153,56 @@ def embed_video(
         _check_count(path, len(features.frames))
         _check_variety(path, features.values)
         embeddings = LongEmbeddings(features.values, features.tap_sizes)
-        values = embeddings if on_demand and len(embeddings) > _LONG else embeddings[:]
+        values = _all_or_on_demand(embeddings, on_demand)
         return VideoEmbeddings(
             path=path,
             sha256=features.sha256,
             frames=features.frames,
             times=features.times,
-            values=values,  # type: ignore[arg-type]  # rows are got from both in the same way
+            values=values,
             encoder=features.encoder,
             info=features.info,
             preview=features.preview,
         )
+    if not isinstance(encoder, str | Path):
+        device = str(encoder.device)
     info, sha256 = probe(path), file_sha256(path)
-    key = entry_key(embeddings="trained", video=sha256, encoder=trained, **span)
+    key = entry_key(embeddings="learnt", video=sha256, encoder=trained, **span)
     entry = load_entry(key) if cache else None
+    used: VideoFeatures | None = None
     if entry is None:
         with recorded_damage(path) as damage:
-            entry = _embed_trained(path, encoder, device, span, cache, preview, progress)
+            entry, used = _embed_trained(path, encoder, device, span, cache, preview, progress)
         entry["damage"] = np.array(damage, dtype=np.str_)
         if cache:
             save_entry(key, **entry)
     warn_of_damage(path, entry["damage"])
+    values = entry["values"]
+    if (weight := float(entry["untrained_weight"])) > 0:
+        backbone = str(entry["backbone"])
+        if used is None:
+            # The cache keeps what was learnt alone: the rest is forty times as long, and the same for all checkpoints.
+            with recorded_damage(path):
+                used = extract_features(
+                    path,
+                    backbone,
+                    weights=str(entry["weights"]) or None,
+                    device=device,
+                    cache=cache,
+                    preview=False,
+                    progress=progress,
+                    compact=True,
+                    **span,
+                )
+        spec = encoder_spec(backbone)
+        untrained = LongEmbeddings(*coarse_taps(used.values, spec.tap_channels, spec.pool_sizes))
+        values = _all_or_on_demand(JoinedEmbeddings(values, untrained, weight), on_demand)
     return VideoEmbeddings(
         path=path,
         sha256=sha256,
         frames=entry["frames"],
         times=entry["times"],
-        values=entry["values"],
+        values=values,
         encoder=trained,
         info=info,
         preview=find_preview(preview_key(sha256, **span)) if cache and preview else None,
@@ -205,13 +234,19 @@ def checkpoint_identity(encoder: object, weights: str | Path | None = None) -> s
 
 def _embed_trained(
     path: Path, encoder: object, device: str, span: dict[str, float | None], cache: bool, preview: bool, progress: bool
-) -> dict[str, np.ndarray]:
+) -> tuple[dict[str, np.ndarray], VideoFeatures | None]:
+    """What the cache keeps of a video, and the features it was made of, if any."""
     from lactoolkit.models.trained import TrainedEncoder, load_trained_encoder
 
     if not isinstance(encoder, TrainedEncoder):
         encoder = load_trained_encoder(encoder, device)  # type: ignore[arg-type]
+    beside = {
+        "untrained_weight": np.array(encoder.untrained_weight),
+        "backbone": np.array(encoder.backbone),
+        "weights": np.array(encoder.weights or ""),
+    }
     if encoder.maps is not None:
-        return _embed_pictures(path, encoder, span, progress)
+        return {**_embed_pictures(path, encoder, span, progress), **beside}, None
     features = extract_features(
         path,
         encoder.backbone,
@@ -225,7 +260,14 @@ def _embed_trained(
     _check_count(path, len(features.frames))
     prepared = prepare_features(features.values, features.tap_sizes, encoder.inputs)
     _check_variety(path, features.values)
-    return {"frames": features.frames, "times": features.times, "values": encoder.embed(prepared)}
+    entry = {"frames": features.frames, "times": features.times, "values": encoder.embed(prepared), **beside}
+    return entry, features
+
+
+def _all_or_on_demand(embeddings: LongEmbeddings | JoinedEmbeddings, on_demand: bool) -> np.ndarray:
+    if on_demand and len(embeddings) > _LONG:
+        return embeddings  # type: ignore[return-value]  # rows are got from both in the same way
+    return embeddings[:]
 
 
 def _embed_pictures(

@@ -15,7 +15,8 @@ from lactoolkit.errors import CheckpointError, OutputError
 from lactoolkit.models.checkpoints import UNREADABLE
 
 FORMAT = "lactoolkit checkpoint"
-VERSION = 1
+VERSION = 2
+_READABLE = (1, VERSION)  # encoders of version 1 have no untrained_weight
 
 
 def write_checkpoint(content: Mapping[str, Any], path: Path) -> None:
@@ -78,9 +79,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"checkpoint {path}: not written by `lac train`; name RUN/best.pt of a training run")
-    if content["version"] != VERSION:
+    if content["version"] not in _READABLE:
         raise CheckpointError(
-            f"checkpoint {path}: format version {content['version']}, this lactoolkit reads {VERSION}; "
+            f"checkpoint {path}: format version {content['version']}, this lactoolkit reads up to {VERSION}; "
             "install the version that wrote it"
         )
     return content

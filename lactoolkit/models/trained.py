@@ -77,6 +77,8 @@ class TrainedEncoder:
         Applied to reduced features.
     maps : MapBackbone or None
         For the inputs "maps": what makes maps of pictures; :meth:`embed_pictures` then replaces :meth:`embed`.
+    untrained_weight : float
+        Weight at which :func:`lactoolkit.embed_video` sets the frame encoder's own embeddings beside the learnt ones.
     device : torch.device
         Where everything runs.
     """
@@ -90,19 +92,21 @@ class TrainedEncoder:
         reduction: FeatureReduction | None,
         temporal: TemporalEncoder,
         maps: MapBackbone | None,
+        untrained_weight: float,
         device: torch.device,
     ) -> None:
         self.identity = identity
         self.backbone = backbone
         self.weights = weights
         self.inputs = inputs
+        self.untrained_weight = untrained_weight
         self.device = device
         self.reduction = None if reduction is None else reduction.to(device)
         self.temporal = temporal.to(device).eval().requires_grad_(False)
         self.maps = None if maps is None else maps.to(device).eval().requires_grad_(False)
 
     def embed(self, features: np.ndarray) -> np.ndarray:
-        """Embed the frames of one video.
+        """Embed the frames of one video: the learnt part, without untrained embeddings beside it.
 
         Parameters
         ----------
@@ -147,6 +151,7 @@ def encoder_content(
     weights: str | None,
     inputs: str,
     unfreeze: str,
+    untrained_weight: float,
 ) -> dict[str, Any]:
     """The part of a checkpoint from which :func:`load_trained_encoder` rebuilds the encoder."""
     return {
@@ -155,6 +160,7 @@ def encoder_content(
         "backbone_identity": encoder_identity(backbone, weights=weights),
         "inputs": inputs,
         "unfreeze": unfreeze,
+        "untrained_weight": untrained_weight,
         "maps": None if maps is None else maps.trained_state(),
         "input_size": temporal.input_size,
         "temporal_config": asdict(temporal.config),
@@ -236,5 +242,6 @@ def load_trained_encoder(path: str | Path, device: str = "auto") -> TrainedEncod
         reduction,
         temporal,
         maps,
+        part.get("untrained_weight", 0.0),  # checkpoints of version 1 have none
         chosen,
     )

@@ -131,7 +131,7 @@ _SECTIONS = {one.name: one.default_factory for one in fields(RunConfig) if not o
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "small": {},
     "paper": {
-        "features": {"encoder": "resnet50", "inputs": "maps", "components": 0, "views": 0},
+        "features": {"encoder": "resnet50", "inputs": "maps", "components": 0, "views": 0, "untrained_weight": 0.0},
         "model": {
             "stem": "convolution",
             "context_stride": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,9 @@ class FeatureConfig:
         Copies of every video, each augmented by one draw, that are learned from beside the video as it is.
     frame_rate : float, optional
         Frames per second to learn from; every frame by default.
+    untrained_weight : float
+        Embeddings of videos are what was learnt with the frame encoder's own embedding beside it, at this weight: what
+        several videos have in common, and the detail that learning it costs. 0 leaves it out, as ``maps`` must.
     """
 
     encoder: str = "lite0-fine"
@@ -62,6 +66,7 @@ class FeatureConfig:
     components: int = 256
     views: int = 4
     frame_rate: float | None = None
+    untrained_weight: float = 1.5
 
     def __post_init__(self) -> None:
         kinds = (*INPUT_KINDS, MAPS)
@@ -76,6 +81,15 @@ class FeatureConfig:
             raise ParameterError(f"features.components is {self.components}; it must be 0 or more")
         if self.views < 0:
             raise ParameterError(f"features.views is {self.views}; it must be 0 or more")
+        if not 0 <= self.untrained_weight < math.inf:
+            raise ParameterError(
+                f"features.untrained_weight is {self.untrained_weight}; it must be finite and 0 or more"
+            )
+        if self.inputs == MAPS and self.untrained_weight > 0:
+            raise ParameterError(
+                'features.untrained_weight: with features.inputs = "maps" there are no features to set beside what is '
+                "learnt; set it to 0, as --preset paper does"
+            )
 
 
 @dataclass(frozen=True)

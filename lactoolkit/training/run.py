@@ -229,5 +229,6 @@ class TrainingRun:
                 weights=features.weights,
                 inputs=features.inputs,
                 unfreeze=features.unfreeze,
+                untrained_weight=features.untrained_weight,
             ),
         }

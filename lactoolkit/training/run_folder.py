@@ -82,7 +82,12 @@ def check_same_run(content: dict[str, Any], config: RunConfig, data_digest: str,
     """
     for section, table in config.tables().items():
         for name, value in table.items():
-            before = content["config"].get(section, {}).get(name)
+            if name not in content["config"].get(section, {}):
+                raise TrainingError(
+                    f"{folder}: began in a version without the option {section}.{name}; give a new folder, or go on "
+                    "in that version"
+                )
+            before = content["config"][section][name]
             if before != value:
                 raise TrainingError(
                     f"{folder}: began with {section}.{name} = {before}, not {value}; a run goes on as it began "

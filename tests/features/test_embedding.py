@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+import torch
 
 from lactoolkit.errors import ParameterError
 from lactoolkit.features import embedding
-from lactoolkit.features.embedding import LongEmbeddings, frame_embeddings
+from lactoolkit.features.embedding import JoinedEmbeddings, LongEmbeddings, coarse_taps, frame_embeddings
 
 
 def clip(rng, frames=30, size=12):
@@ -66,3 +67,35 @@ def test_motion_of_a_straight_line_points_along_it():
     expected = np.array([1.0, 1.0, 0.0, 0.0]) / np.sqrt(2)
     cosine = motion @ expected / np.linalg.norm(motion, axis=1)
     np.testing.assert_allclose(cosine, 1, atol=0.1)
+
+
+@pytest.mark.parametrize("cells", [4, 7, 14])
+def test_fine_cells_are_averaged_to_coarse_ones_as_torch_does_it(cells):
+    rng = np.random.default_rng(5)
+    fine, coarse = rng.normal(size=(6, 4, cells, cells)), rng.normal(size=(6, 2, 3, 3))
+    values = np.concatenate([fine.reshape(6, -1), coarse.reshape(6, -1)], axis=1)
+    found, sizes = coarse_taps(values, (4, 2), (cells, 3))
+    assert sizes == (36, 18)
+    expected = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(fine), 3).numpy()
+    np.testing.assert_allclose(found[:, :36], expected.reshape(6, -1), atol=1e-6)
+    np.testing.assert_array_equal(found[:, 36:], coarse.reshape(6, -1))
+
+
+def test_joined_cosines_are_averaged_by_squared_weights():
+    rng = np.random.default_rng(6)
+    learnt = rng.normal(size=(30, 5)).astype(np.float32)
+    learnt /= np.linalg.norm(learnt, axis=1, keepdims=True)
+    values = clip(rng)
+    joined = JoinedEmbeddings(learnt, LongEmbeddings(values, (8, 4)), 0.5)
+    untrained = frame_embeddings(values, (8, 4))
+    assert (len(joined), joined.shape, joined[:].dtype) == (30, (30, 29), np.float32)
+    expected = (learnt @ learnt.T + 0.25 * untrained @ untrained.T) / 1.25
+    np.testing.assert_allclose(joined[:] @ joined[:].T, expected, atol=1e-6)
+    chosen = np.array([20, 3, 3])
+    np.testing.assert_allclose(joined[chosen] @ joined[5:9].T, expected[chosen, 5:9], atol=1e-6)
+
+
+def test_a_frame_without_untrained_embedding_keeps_the_learnt_one():
+    learnt = np.eye(3, dtype=np.float32)
+    joined = JoinedEmbeddings(learnt, LongEmbeddings(np.ones((3, 4)), (4,)), 1.0)
+    np.testing.assert_array_equal(joined[:], np.pad(learnt, ((0, 0), (0, 8))))

@@ -17,7 +17,9 @@ from lactoolkit.cli import main
 from videos import render_video
 
 from lactoolkit import embed_video, extract_store, load_trained_encoder
-from lactoolkit.errors import CheckpointError, OutputError, TrainingError, VideoError, VideoWarning
+from lactoolkit.errors import CheckpointError, OutputError, ParameterError, TrainingError, VideoError, VideoWarning
+from lactoolkit.features.embedding import prepare_features
+from lactoolkit.features.extraction import extract_features
 from lactoolkit.models.checkpoint_file import read_checkpoint, write_checkpoint
 from lactoolkit.models.map_backbone import MapBackbone
 from lactoolkit.models.temporal import context_rows
@@ -95,11 +97,47 @@ def test_the_checkpoint_embeds_videos_like_its_encoder(whole_run, takes):
     path = takes / "take0.mp4"
     encoder = load_trained_encoder(folder / BEST, device="cpu")
     named, loaded = embed_video(path, folder / BEST, device="cpu"), embed_video(path, encoder)
-    assert named.values.shape == (20, 8)
+    untrained = embed_video(path, "lite0", device="cpu").values
+    assert named.values.shape == (20, 8 + untrained.shape[1])
     np.testing.assert_allclose(np.linalg.norm(named.values, axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(named.values, loaded.values)
     np.testing.assert_allclose(embed_video(path, encoder, cache=False).values, named.values, atol=1e-6)
     assert named.encoder == loaded.encoder == encoder.identity
+    # Cosines are the mean of what was learnt and of what the frame encoder gives without training.
+    features = extract_features(path, "lite0", device="cpu")
+    learnt = encoder.embed(prepare_features(features.values, features.tap_sizes, "motion"))
+    assert learnt.shape == (20, 8)
+    expected = (learnt @ learnt.T + 1.5**2 * untrained @ untrained.T) / (1 + 1.5**2)
+    np.testing.assert_allclose(named.values @ named.values.T, expected, atol=1e-5)
+
+
+def test_checkpoints_of_the_first_version_embed_as_they_did(whole_run, takes, tmp_path):
+    content = read_checkpoint(whole_run[0] / BEST)
+    del content["encoder"]["untrained_weight"], content["config"]["features"]["untrained_weight"]
+    path = tmp_path / "old.pt"
+    torch.save({**content, "version": 1}, path)
+    now, then = (embed_video(takes / "take0.mp4", one, device="cpu") for one in (whole_run[0] / BEST, path))
+    assert then.values.shape == (20, 8)
+    learnt = now.values[:, :8]
+    np.testing.assert_allclose(then.values, learnt / np.linalg.norm(learnt, axis=1, keepdims=True), atol=1e-6)
+
+
+def test_a_run_of_a_version_with_fewer_options_is_not_gone_on_with(whole_run, takes, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    content = read_checkpoint(whole_run[0] / LAST)
+    del content["config"]["features"]["untrained_weight"]
+    write_checkpoint(content, folder / LAST)
+    with pytest.raises(TrainingError, match=r"without the option features\.untrained_weight"):
+        run(takes, folder, resume=True)
+
+
+def test_maps_cannot_have_untrained_features_beside_them():
+    with pytest.raises(ParameterError, match=r"features\.untrained_weight.*maps"):
+        make_config("paper", assignments=["features.untrained_weight=1"])
+    with pytest.raises(ParameterError, match=r"untrained_weight is -1"):
+        make_config(assignments=["features.untrained_weight=-1"])
+    assert make_config("paper").features.untrained_weight == 0
 
 
 def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights(whole_run, takes, tmp_path):
@@ -233,6 +271,7 @@ def test_an_unfrozen_stage_is_trained_and_kept(tmp_path):
         render_video(folder / f"{number}.mp4", count=5 + number)
     changes = {
         "features__inputs": "maps",
+        "features__untrained_weight": 0,
         "features__unfreeze": "stage5",
         "model__stem": "convolution",
         "model__stem_width": 8,
