@@ -115,12 +115,12 @@ def measure(a: Path, b: Path) -> Measurements:
 
 
 def report_fit(unrelated: dict[tuple[str, str, str], list[Measurements]], *, looks: bool = True) -> None:
-    """Fit the constants anew and print them, beside those in use; without looks, cosines count for nothing."""
+    """Fit the constants anew and print them; without looks, cosines and alikeness count for nothing."""
     everything = [one for measured in unrelated.values() for one in measured]
     weights = np.concatenate([np.full(len(measured), 1 / len(measured)) for measured in unrelated.values()])
     root = np.sqrt(weights)[:, None]
     alike = np.clip([one.alikeness for one in everything], *significance._ALIKENESS_RANGE)
-    design = np.column_stack([np.ones(len(alike)), alike])
+    design = np.column_stack([np.ones(len(alike)), alike * looks])
     print("\n## The fit\n\nMean and spread of unrelated pairs by alikeness x; the model in use stands in the source.\n")
     print("| measurement | mean | spread |\n| --- | --- | --- |")
     index = {
