@@ -5,9 +5,10 @@
 
 DATA/sim/TASK/ holds videos, labels and index.json (`video`, `id`, `split`, `episode`, `camera`, `distractor_kind` of
 each). Every method has the same encoder, features, videos and number of steps (the preset small); losses have the
-settings of their papers. Training sees no labels. OUT receives one folder for each run; runs that are there already are
-not repeated, and several commands may work on one OUT at the same time, on several devices. `--measure train` learns
-from training episodes 0 to 9 and measures on 10 to 15: for choosing settings without a look at `val`.
+settings of their papers, and embeddings are what was learnt alone, but for LAC. Training sees no labels. OUT receives
+one folder for each run; runs that are there already are not repeated, and several commands may work on one OUT at the
+same time, on several devices. `--measure train` learns from training episodes 0 to 9 and measures on 10 to 15: for
+choosing settings without a look at `val`.
 """
 
 from __future__ import annotations
@@ -35,16 +36,18 @@ LEARNED_EPISODES = 10  # of the training episodes, with --measure train
 CARDS = "cuda"
 
 LAC = "LAC"
+BASELINES = ("SCL", "TCN", "TCC", "LAV", "GTA")
+# As the papers have it: without the frame encoder's own features beside what was learnt.
+ALONE = "features.untrained_weight=0"
 METHODS: dict[str, list[str]] = {
     LAC: [],
-    "SCL": ["loss.name=scl"],
-    "TCN": ["loss.name=tcn"],
-    "TCC": ["loss.name=tcc"],
-    "LAV": ["loss.name=lav"],
-    "GTA": ["loss.name=gta"],
+    **{name: [f"loss.name={name.lower()}", ALONE] for name in BASELINES},
 }
-# What is left out or exchanged in LAC. SCL is LAC without its alignment term.
+# What is left out or exchanged in LAC, and the other losses with what the preset sets beside the learnt part. SCL with
+# that is LAC without its alignment term.
 ABLATIONS: dict[str, list[str]] = {
+    "LAC, learnt part alone": [ALONE],
+    **{f"{name}, untrained features beside": [f"loss.name={name.lower()}"] for name in BASELINES},
     "LAC, alignment term alone": ["loss.contrastive_weight=0"],
     "LAC, score within videos": ["loss.pairs=within"],
     "LAC, Fenchel-Young within videos": ["loss.pairs=within", "loss.objective=fenchel_young"],
