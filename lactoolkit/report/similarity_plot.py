@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from lactoolkit.alignment.result import AlignedVideo, Alignment, GapRun, Hit
 from lactoolkit.report.playback import long_gaps
@@ -32,6 +33,10 @@ _NARROWEST_FIGURE = 7.4
 _PACING_HEIGHT = 0.8  # inches
 _PACING_RANGE = (1 / 6, 6)
 _NAME_LENGTH = 48
+# From this many seconds on, minutes are easier to read; ticks then stand at whole ones.
+_LONG_AXIS = 150.0
+_CLOCK_STEPS = (30, 60, 120, 300, 600, 1200, 1800, 3600)
+_CLOCK_TICKS = 9
 _TITLE_LENGTH = 36
 _PATH_COLOURS = "plasma"
 _COLOURS = {"a": "#{:02x}{:02x}{:02x}".format(*COLOUR_A), "b": "#{:02x}{:02x}{:02x}".format(*COLOUR_B)}
@@ -256,11 +261,29 @@ def _legend(hit: Hit) -> list[Line2D | Rectangle]:
 def _name_axis(axis: Axis, letter: str, video: AlignedVideo) -> None:
     name, font = printable(shorten(video.path.name, _NAME_LENGTH))
     label: Text = axis.label
-    axis.set_label_text(f"{letter}: {name}: time (s)")
+    axis.set_label_text(f"{letter}: {name}: time ({mark_times(axis)})")
     label.set_fontproperties(FontProperties(fname=str(font), size=10))
     label.set_color(_COLOURS[letter.lower()])
     # A file name with two dollar signs is no formula.
     label.set_parse_math(False)
+
+
+def mark_times(axis: Axis) -> str:
+    """Give the ticks of an axis of time, whose limits are set, the unit that is returned."""
+    low, high = axis.get_view_interval()
+    if high - low < _LONG_AXIS:
+        return "s"
+    step = next((step for step in _CLOCK_STEPS if high - low <= step * _CLOCK_TICKS), _CLOCK_STEPS[-1])
+    with_hours = high >= 3600
+
+    def clock(time: float, _: int | None) -> str:
+        hours, rest = divmod(round(time), 3600)
+        minutes, seconds = divmod(rest, 60)
+        return f"{hours}:{minutes:02}:{seconds:02}" if with_hours else f"{60 * hours + minutes}:{seconds:02}"
+
+    axis.set_major_locator(MultipleLocator(step))
+    axis.set_major_formatter(FuncFormatter(clock))
+    return "h:min:s" if with_hours else "min:s"
 
 
 def _write_title(figure: Figure, alignment: Alignment) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from report_alignments import make_alignment, make_video
 
-from lactoolkit.report.similarity_plot import resample_matrix, write_similarity_plot
+from lactoolkit.report.similarity_plot import mark_times, resample_matrix, write_similarity_plot
 
 
 def test_a_small_even_matrix_is_shown_as_it_is():
@@ -43,6 +44,28 @@ def test_single_frames():
     grid, extent_a, extent_b = resample_matrix(np.ones((1, 1), dtype=np.float32), np.array([2.0]), np.array([0.0]))
     assert grid.shape == (1, 1)
     assert (extent_a, extent_b) == ((1.5, 2.5), (-0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unit", "labels"),
+    [
+        (0, 300, "min:s", ["0:00", "1:00", "2:00", "3:00", "4:00", "5:00"]),
+        (570, 1170, "min:s", ["10:00", "12:00", "14:00", "16:00", "18:00"]),
+        (0, 3600, "h:min:s", ["0:00:00", "0:10:00", "0:20:00", "0:30:00", "0:40:00", "0:50:00", "1:00:00"]),
+    ],
+)
+def test_long_axes_are_marked_in_minutes(low, high, unit, labels):
+    axes = Figure().add_subplot()
+    axes.set_xlim(low, high)
+    assert mark_times(axes.xaxis) == unit
+    places = [place for place in axes.xaxis.get_majorticklocs() if low <= place <= high]
+    assert axes.xaxis.get_major_formatter().format_ticks(places) == labels
+
+
+def test_short_axes_are_marked_in_seconds():
+    axes = Figure().add_subplot()
+    axes.set_xlim(0, 20)
+    assert mark_times(axes.xaxis) == "s"
 
 
 ROWS = list(range(10, 40)) + list(range(55, 70))
