@@ -5,12 +5,14 @@ wait, read the result) at different pace, the first after three seconds of web b
 without the menu. `export_correct1.mp4` to `export_correct4.mp4`: all steps; `export_detour.mp4`: three seconds of
 something else before the progress bar. `shift.mp4`: the robot of
 `data/samples/` at its task four times, at four speeds, after 23 frames of another task.
+`workday.mp4`: twelve minutes of reading web pages and writing, with the procedure in them once.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +81,7 @@ RECORDINGS: dict[str, tuple[tuple[Scene, float], ...]] = {
     "export_detour": ((write, 4), (open_menu, 2), (choose_format, 3), (write, 3), (wait, 2), (read, 3)),
 }
 BROWSING = 3.0
+WORKDAY_RATE, WORKDAY_SECONDS, WORKDAY_EXPORT = 5, 720, 500
 
 
 def desktop(scene: Scene, part: float, person: int) -> np.ndarray:
@@ -94,13 +97,15 @@ def desktop(scene: Scene, part: float, person: int) -> np.ndarray:
     return np.asarray(image)
 
 
-def web_page(part: float) -> np.ndarray:
+def web_page(part: float, page: int = 0) -> np.ndarray:
     """One picture of a page of coloured blocks that scrolls."""
     image = Image.new("RGB", (WIDTH, HEIGHT), (245, 245, 245))
     draw = ImageDraw.Draw(image)
     for k in range(30):
         top = int(80 * k - 600 * part)
-        draw.rectangle((100, top, 800, top + 50), fill=tuple(np.random.default_rng(k).integers(80, 240, 3).tolist()))
+        draw.rectangle(
+            (100, top, 800, top + 50), fill=tuple(np.random.default_rng(k + 100 * page).integers(80, 240, 3).tolist())
+        )
     return np.asarray(image)
 
 
@@ -116,6 +121,35 @@ def render_recording(folder: Path, name: str, person: int) -> None:
                 writer.write(desktop(scene, k / frames, person))
             starts.append(starts[-1] + seconds)
     print(f"{name}.mp4: steps begin at", *starts[:-1], "s, the end is at", starts[-1], "s")
+
+
+def work(seconds: int, random: np.random.Generator) -> Iterator[np.ndarray]:
+    """Pictures of somebody who reads pages and now and then writes."""
+    left = seconds * WORKDAY_RATE
+    while left:
+        frames = min(int(random.integers(10, 40)) * WORKDAY_RATE, left)
+        page, writes = int(random.integers(1, 1000)), random.random() < 0.3
+        for k in range(frames):
+            yield desktop(write, k / frames, 2) if writes else web_page(k / frames, page)
+        left -= frames
+
+
+def export_slowly() -> Iterator[np.ndarray]:
+    for scene, seconds in RECORDINGS["export_second"]:
+        frames = int(1.3 * seconds * WORKDAY_RATE)
+        for k in range(frames):
+            yield desktop(scene, k / frames, 2)
+
+
+def render_workday(folder: Path) -> None:
+    random = np.random.default_rng(5)
+    procedure = list(export_slowly())
+    rest = WORKDAY_SECONDS - WORKDAY_EXPORT - len(procedure) // WORKDAY_RATE
+    with VideoWriter(folder / "workday.mp4", WORKDAY_RATE, WIDTH, HEIGHT) as writer:
+        for image in chain(work(WORKDAY_EXPORT, random), procedure, work(rest, random)):
+            writer.write(image)
+    end = WORKDAY_EXPORT + len(procedure) / WORKDAY_RATE
+    print("workday.mp4: the procedure begins at", WORKDAY_EXPORT, "s, the end is at", end, "s")
 
 
 def render_shift(folder: Path) -> None:
@@ -136,6 +170,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for person, name in enumerate(RECORDINGS):
         render_recording(folder, name, person)
+    render_workday(folder)
     render_shift(folder)
 
 
