@@ -218,7 +218,8 @@ def _common_rate(
     affordable = min(by_table, most_frames / max(span_a, span_b, 1e-9) / _SAME_RATE)
     if rate <= affordable:
         return rate, ""
-    return affordable, f"The videos are long: {affordable:.2f} frames per second of each were analysed (--fps sets others)."
+    note = f"The videos are long: {affordable:.2f} frames per second of each were analysed (--fps sets others)."
+    return affordable, note
 
 
 def describe_video(video: VideoEmbeddings) -> AlignedVideo:
