@@ -145,6 +145,8 @@ def run_batch(
     waiting = [job for job in jobs if reports[job.name].status == "left"]
     finish = None if folder is None else partial(_write_pair, folder=folder, **extra)
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(waiting), desc="aligning", unit="pair", disable=not progress)
+    if folder is not None:
+        _write_summary(folder, asked, list(reports.values()))
     try:
         with bar:
             # With one worker, the progress of a long video is worth seeing too.
@@ -159,16 +161,13 @@ def run_batch(
                 bar.update()
                 if folder is not None:
                     _write_summary(folder, asked, list(reports.values()))
+        if folder is not None and grid:
+            write_star_grid(list(reports.values()), folder / "grid.mp4", progress=progress)
     except KeyboardInterrupt:
         if on_interrupt is not None:
             on_interrupt(list(reports.values()))
         raise
-    finished = list(reports.values())
-    if folder is not None:
-        _write_summary(folder, asked, finished)
-        if grid:
-            write_star_grid(finished, folder / "grid.mp4", progress=progress)
-    return finished
+    return list(reports.values())
 
 
 def batch_document(reports: Sequence[PairReport]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from report_alignments import make_alignment, make_video
 from videos import picture_number, render_video
 
 import lactoolkit.alignment.many
+import lactoolkit.report.batch
 from lactoolkit.errors import VideoError
 from lactoolkit.report import grid_video
 from lactoolkit.report.bundle import REPORT_FILES
@@ -141,6 +142,26 @@ def test_an_interrupted_batch_says_how_far_it_came_and_goes_on(clips, calls, tmp
     calls.clear()
     assert "1 aligned, 1 there already, 0 failed, 0 left" in lac(*clips, "-o", out).stdout
     assert [name for name, _ in calls] == ["two"]
+
+
+def test_a_batch_interrupted_at_either_end_says_how_far_it_came(clips, calls, tmp_path, monkeypatch):
+    stopping = tmp_path / "interrupted.mp4"
+    render_video(stopping, count=40)
+    assert lac(clips[0], stopping, clips[1], "-o", tmp_path / "early").exit_code == 130
+    assert statuses(tmp_path / "early") == {"interrupted": "left", "one": "left"}
+
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "late"
+    monkeypatch.setattr(lactoolkit.report.batch, "write_grid_video", interrupt)
+    result = lac(*clips, "-o", out)
+    assert result.exit_code == 130
+    assert "2 aligned, 0 there already, 0 failed, 0 left; run the same command again to go on." in result.stderr
+    assert not (out / "grid.mp4").exists()
+    monkeypatch.undo()
+    assert "0 aligned, 2 there already" in lac(*clips, "-o", out).stdout
+    assert (out / "grid.mp4").exists()
 
 
 def test_pairs_from_a_list(clips, calls, tmp_path):
