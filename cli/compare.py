@@ -57,9 +57,10 @@ def compare(
 
     Three things are compared from moment to moment: what it looks like, whether it takes longer (a pause, something
     extra), and whether it takes less time or leaves something out. What counts as conspicuous follows from how much
-    the correct videos (--normal) differ from each other; without any, the VIDEOs (4 or more) judge each other. With -o,
-    FOLDER receives deviations.csv, comparison.json and comparison.png; with --html also viewer.html, a page to open in
-    a browser: each video beside the reference, in step, with the deviations marked.
+    the correct videos (--normal) differ from each other; without any, the VIDEOs (4 or more) judge each other.
+    REFERENCE itself is left out if it is among them. With -o, FOLDER receives deviations.csv, comparison.json and
+    comparison.png; with --html also viewer.html, a page to open in a browser: each video beside the reference, in step,
+    with the deviations marked.
 
     Videos that cannot be read are named and left out (exit status 1). The result needs all videos at once, so an
     interrupted run starts again; features of the videos are kept in the cache, and what is left takes seconds.

@@ -104,7 +104,7 @@ def compare_videos(
     reference : path
         A video that shows how it should be.
     videos : sequence of paths
-        Videos in question.
+        Videos in question. The reference itself is left out, here and in ``normal``: beside itself it says nothing.
     normal : sequence of paths
         Correct videos, 3 or more; without any, each video is judged by the other ones (4 or more are needed then).
     level : float
@@ -136,9 +136,12 @@ def compare_videos(
     """
     if not 0 < level < 1:
         raise ParameterError(f"level (--level) is {level}; it must be between 0 and 1")
-    _check_number(len(videos), len(normal) if normal else None)
     probe(reference)  # if it cannot be read, that is said once
-    asked, correct = ([Path(path) for path in paths] for paths in (videos, normal))
+    asked, correct = (
+        [path for path in map(Path, paths) if not (path.exists() and path.samefile(reference))]
+        for paths in (videos, normal)
+    )
+    _check_number(len(asked), len(correct) if normal else None)
     found: dict[Path, _Beside] = {}
     failed = []
     unique = list(dict.fromkeys([*asked, *correct]))
@@ -187,13 +190,18 @@ def _check_number(videos: int, normal: int | None) -> None:
         raise ParameterError("no video to compare with the reference; name one")
     if normal is not None and normal < LEAST_NORMAL:
         raise ParameterError(
-            f"{normal} correct videos (--normal); at least {LEAST_NORMAL} are needed to know how much they differ"
+            f"{_count(normal, 'correct video')} (--normal) beside the reference; at least {LEAST_NORMAL} are needed to "
+            "know how much they differ"
         )
     if normal is None and videos <= LEAST_NORMAL:
         raise ParameterError(
-            f"{videos} videos and no correct ones to judge them by; name at least {LEAST_NORMAL} correct videos "
-            f"(--normal), or {LEAST_NORMAL + 1} videos that judge each other"
+            f"{_count(videos, 'video')} beside the reference and no correct ones to judge by; name at least "
+            f"{LEAST_NORMAL} correct videos (--normal), or {LEAST_NORMAL + 1} videos that judge each other"
         )
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 @dataclass(frozen=True)

@@ -85,9 +85,11 @@ def test_what_was_inserted_is_named_and_written(clips, tmp_path):
     assert all(35 / 30 - 0.5 < float(row["start"]) <= float(row["end"]) < 65 / 30 + 0.5 for row in rows)
 
 
-def test_videos_judge_each_other(clips):
-    document = json.loads(lac(clips / "reference.mp4", clips / "normal", clips / "inserted.mp4", "--json").stdout)
+def test_videos_judge_each_other_without_the_reference(clips):
+    asked = clips / "inserted.mp4", clips / "reference.mp4"
+    document = json.loads(lac(clips / "reference.mp4", clips / "normal", *asked, "--json").stdout)
     assert document["leave_one_out"] is True
+    assert len(document["videos"]) == 11
     by_name = {one["path"].rsplit("/", 1)[1]: one["deviations"] for one in document["videos"]}
     assert by_name["inserted.mp4"]
     assert all(one["p_value"] < document["level"] for one in by_name["inserted.mp4"])
@@ -122,11 +124,13 @@ def test_the_page_needs_a_folder(options):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a.mp4", "b.mp4"], "at least 3 correct videos"),
-        (["a.mp4", "b.mp4", "--normal", "c.mp4", "--normal", "d.mp4"], "at least 3 are needed"),
+        (["reference", "fine"], "1 video beside the reference and no correct ones"),
+        (["reference", "fine", "normal/1", "normal/2", "reference"], "3 videos beside the reference"),
+        (["reference", "fine", "--normal", "normal/1", "--normal", "normal/2"], "at least 3 are needed"),
+        (["reference", "reference", *(part for k in range(3) for part in ("--normal", f"normal/{k}"))], "no video to"),
     ],
 )
-def test_too_few_videos_to_judge_by(arguments, message):
-    result = lac(*arguments)
+def test_too_few_videos_to_judge_by(arguments, message, clips):
+    result = lac(*(name if name.startswith("--") else clips / f"{name}.mp4" for name in arguments))
     assert result.exit_code == 1
     assert message in result.stderr
