@@ -12,10 +12,13 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import gaussian_filter1d
 
 from lactoolkit.alignment.similarity import calibrated_embeddings
+from lactoolkit.features.embedding import standardise
 
 # Seconds: how fast movements begin and end at least, and over how long their mean level is taken.
 _SHORT, _LONG = 1 / 30, 8 / 30
-_MOTION = 2.0  # weight of the motion beside the similarity, in products of standard deviations
+_STEP = 1 / 30  # seconds between the frames whose difference is taken
+_STILL = 0.02  # standard deviations of a feature, added to its change: it may be zero
+_MOTION = 2.5  # weight of the motion beside the similarity, in products of standard deviations
 _CLIP = 3.0
 _EDGE = 0.1  # seconds at either end where motion is not known
 _LEAST_OVERLAP = 0.2  # of the shorter recording
@@ -108,8 +111,10 @@ class Offsets:
 def motion_curve(features: np.ndarray, rate: float) -> np.ndarray:
     """How much moves at every moment, whatever the side from which it is seen.
 
-    The length of the change of the features from frame to frame, as a logarithm, smoothed, less its mean level over
-    half a second, in standard deviations. What begins and stops, hits and turns does so at one moment for all cameras.
+    The change of the features within a thirtieth of a second, smoothed, less its mean level over half a second, in
+    standard deviations. What begins and stops, hits and turns does so at one moment for all cameras. Each feature
+    counts by the logarithm of its own change (in its own standard deviations): otherwise the few that change most,
+    other ones for every camera, would say how much moves.
 
     Parameters
     ----------
@@ -123,9 +128,10 @@ def motion_curve(features: np.ndarray, rate: float) -> np.ndarray:
     ndarray, shape (T,), float64
         Between -3 and 3; 0 near both ends, where smoothing has nothing to go by.
     """
-    change = np.linalg.norm(np.diff(features.astype(np.float64), axis=0), axis=1)
-    change = np.concatenate([change[:1], change])
-    level = np.log(change + 1e-3 * change.mean() + 1e-12)
+    values = standardise(features)
+    step = min(max(round(_STEP * rate), 1), len(values) - 1)
+    change = np.log(np.abs(values[step:] - values[:-step]) + _STILL).mean(axis=1, dtype=np.float64)
+    level = np.pad(change, (step - step // 2, step // 2), mode="edge")
     smooth = gaussian_filter1d(level, _SHORT * rate)
     curve = smooth - gaussian_filter1d(smooth, _LONG * rate)
     edge = round(_EDGE * rate)

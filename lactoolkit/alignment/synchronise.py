@@ -29,8 +29,8 @@ _MAX_RATE = 60.0
 _MOST_FRAMES = 40_000  # of one recording; four hours and more are analysed at fewer frames per second
 _CLOCK_RATE = 30.0
 # Correlation of motion that two recordings of one event reach: .69 and more for nine of ten pairs of cameras (simulated
-# tasks, a walk); takes of one task reach it for one pair in five.
-_SAME_EVENT = 0.65
+# tasks, a walk); takes of one task reach .67 for one pair in four.
+_SAME_EVENT = 0.67
 _PLACED = 0.5  # least confidence of a placed recording
 
 

@@ -64,11 +64,16 @@ def prepare_features(values: np.ndarray, tap_sizes: Sequence[int], kind: str) ->
     parts = []
     for tap in _taps(values, tap_sizes):
         if kind == "standardised":
-            tap = _StandardisedTap(tap).rows(0, len(tap))
+            tap = standardise(tap)
         elif kind == "centred":
             tap = tap - tap.mean(axis=0)
         parts.append(_unit_rows(tap))
     return np.concatenate(parts, axis=1)
+
+
+def standardise(values: np.ndarray) -> np.ndarray:
+    """Features of one video less their mean, over their spread (and a floor that few fall below); (T, D), float32."""
+    return _StandardisedTap(values).rows(0, len(values))
 
 
 def frame_embeddings(values: np.ndarray, tap_sizes: Sequence[int]) -> np.ndarray:

@@ -41,7 +41,7 @@ def test_scores_are_sums_along_diagonals():
     scene = event(rng, 80)
     a, b = record(scene, 0, 60, rng), record(scene, 10, 80, rng)
     scores = score_lags(a, b, 30)
-    table = calibrated_similarity(a.values, b.values, 0.0) + 2.0 * np.outer(a.motion, b.motion)
+    table = calibrated_similarity(a.values, b.values, 0.0) + 2.5 * np.outer(a.motion, b.motion)
     expected = [np.diagonal(table, lag).sum() for lag in scores.lags]
     np.testing.assert_allclose(scores.scores, expected, atol=2e-3 * np.abs(expected).max())
     assert scores.lags[0] == -(60 - 12)
@@ -68,7 +68,7 @@ def test_another_event_is_told_apart():
     recordings = [record(scene, start, start + 200, rng) for start in (0, 40)] + [record(other, 0, 200, rng)]
     found = solve_offsets(recordings, all_pairs(recordings))
     assert found.starts[1] - found.starts[0] == pytest.approx(40, abs=0.5)
-    assert found.agreement[2] < 0.65 < found.agreement[:2].min()
+    assert found.agreement[2] < 0.67 < found.agreement[:2].min()
 
 
 def test_the_others_decide_where_a_pair_is_in_doubt():
