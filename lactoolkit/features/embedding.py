@@ -72,7 +72,7 @@ def prepare_features(values: np.ndarray, tap_sizes: Sequence[int], kind: str) ->
 
 
 def standardise(values: np.ndarray) -> np.ndarray:
-    """Features of one video less their mean, over their spread (and a floor that few fall below); (T, D), float32."""
+    """Features of one video less their mean, each over its spread and a floor, shape (T, D), float32."""
     return _StandardisedTap(values).rows(0, len(values))
 
 
