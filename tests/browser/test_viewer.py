@@ -1,11 +1,13 @@
 """viewer.html in Chromium: what is on the screen is what should be, by the numbers in the rendered pictures."""
 
 import dataclasses
+import io
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from browser_pages import RATE, map_point, said, settled, shown
+from PIL import Image
 from report_alignments import make_alignment, make_hit, make_video
 from videos import render_video
 
@@ -59,6 +61,21 @@ def test_scrubbing_the_map_moves_both_videos_along_the_path(clips, viewer):
     a, b = shown(page)
     assert 22 < a < 26
     assert b - 5 - 2 * (a - 10) in (0, 1)
+
+
+@pytest.mark.parametrize("rate", [RATE, 0.01], ids=["seconds", "hours"])
+def test_numbers_and_name_of_an_axis_keep_clear_of_each_other(rate, clips, viewer):
+    a, b = (dataclasses.replace(clip, times=clip.frames / rate) for clip in clips)
+    page = viewer(make_alignment(a, b, range(10, 60), range(10, 60)))
+    left = int(page.locator("#map").get_attribute("data-left"))
+    assert left > 60 if rate < 1 else left < 60
+    image = Image.open(io.BytesIO(page.locator("#map").screenshot(animations="disabled"))).convert("L")
+    margin = np.asarray(image)[:, : left - 5]
+    written = (margin < 200).any(axis=0)
+    # The name, a gap, and the numbers.
+    assert written[:15].any()
+    assert not written[15:19].any()
+    assert written[19:].any()
 
 
 def test_off_the_path_any_two_frames(clips, viewer):
