@@ -46,7 +46,7 @@ def sync(
     (36 videos at most).
 
     Videos that cannot be read are named and left out (exit status 1). The result needs all videos at once, so an
-    interrupted run starts again; features of the videos are kept in the cache, and what is left takes seconds.
+    interrupted run starts again; features of the videos, which take longest, are in the cache then.
 
     \b
     Examples:

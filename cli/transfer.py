@@ -53,7 +53,7 @@ def transfer(
     than one: name them all before B. With -o, FILE.csv has the same form, with a confidence for every label.
 
     Labelled videos that cannot be read are named and left out (exit status 1). The result needs all of them at once, so
-    an interrupted run starts again; features of the videos are kept in the cache, and what is left takes seconds.
+    an interrupted run starts again; features of the videos, which take longest, are in the cache then.
 
     \b
     Examples:

@@ -98,15 +98,15 @@ def test_videos_judge_each_other_without_the_reference(clips):
 def test_a_video_that_cannot_be_read_is_named_and_left_out(clips, tmp_path):
     broken = tmp_path / "broken 'Ж'.mp4"
     broken.write_text("no video")
-    normal = clips / "normal"
-    result = lac(clips / "reference.mp4", clips / "fine.mp4", broken, "--normal", normal, "--normal", broken)
+    normals = [part for k in range(3) for part in ("--normal", clips / "normal" / f"{k}.mp4")]
+    result = lac(clips / "reference.mp4", clips / "fine.mp4", broken, *normals, "--normal", broken)
     assert result.exit_code == 1
-    assert result.stdout.startswith("Judged by 10 correct videos.")
-    assert f"{clips / 'fine.mp4'}: nothing conspicuous." in result.stdout
+    assert result.stdout.startswith("Judged by 3 correct videos.")
+    assert f"\n{clips / 'fine.mp4'}" in result.stdout
+    assert str(broken) not in result.stdout
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"Error: {broken}: ")
     # With too few videos left, that is said, too; and a reference that cannot be read is named once.
-    normals = [part for k in range(3) for part in ("--normal", normal / f"{k}.mp4")]
     result = lac(clips / "reference.mp4", broken, *normals)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "no video to compare" in result.stderr

@@ -9,6 +9,7 @@
   const chosen = clamp(Math.trunc(Number(location.hash.slice(1))) || 1, 1, views.length) - 1;
   const data = views[chosen];
   data.videos.forEach((video) => Object.assign(video, media[video.media]));
+  media.length = 0; // nor do the videos that are not shown
   const paths = (data.hits.length ? data.hits : [data.unaligned]).map((hit) => new ClockPath(hit));
   const players = [new Player(find("video-a"), data.videos[0]), new Player(find("video-b"), data.videos[1])];
   const panels = [...document.querySelectorAll(".panel")];
