@@ -90,12 +90,11 @@ class PairEvidence:
             part = window[rows.min() - i : rows.max() + 1 - i, columns.min() - j : columns.max() + 1 - j]
             score = best_local_path(part, self._settings.gap_open, self._settings.gap_extend).score
         cosine = float(np.einsum("ld,ld->l", u[rows - i], v[columns - j]).mean())
-        found = self._models[key].measure(score, mean_posterior, cosine)
+        found = self._models[key].measure(score, mean_posterior, cosine, shape[0] * shape[1] / window.size)
         standard = self._a.encoder in _standard_encoders()
         trained = is_trained_identity(self._a.encoder)
         p_value = chance_probability(evidence_index(found, looks=standard, trained=trained), trained=trained)
-        area = shape[0] * shape[1] / window.size
-        return Evidence(p_value, found.e_value * area, found)
+        return Evidence(p_value, found.e_value, found)
 
 
 def _surroundings(positions: np.ndarray, length: int) -> tuple[int, int]:

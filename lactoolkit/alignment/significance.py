@@ -121,16 +121,27 @@ class ChanceModel:
             ).astype(np.float64)
             self._null.append((float(scores.mean()), max(float(scores.std()), 1e-6)))
 
-    def measure(self, score: float, mean_posterior: float, mean_cosine: float) -> Measurements:
-        """Compare a hit with the model."""
+    def measure(self, score: float, mean_posterior: float, mean_cosine: float, searched: float = 1.0) -> Measurements:
+        """Compare a hit with the model.
+
+        Parameters
+        ----------
+        score, mean_posterior, mean_cosine : float
+            Of the hit.
+        searched : float
+            How many times as large as the similarity given was the table in which the hit is the best: the largest
+            scores by chance grow with its logarithm.
+        """
         if score <= 0 or self._reversed <= 0:
             return Measurements(-np.inf, -np.inf, mean_posterior, mean_cosine, self.alikeness, np.inf)
-        mean, spread = self._null[len(self._null) // 2]
         # A Gumbel distribution has the mean mu + Euler's constant * beta and the standard deviation pi beta / sqrt(6).
+        growth = np.log(searched) * np.sqrt(6) / np.pi
+        mean, spread = self._null[len(self._null) // 2]
+        mean += growth * spread
         beta = spread * np.sqrt(6) / np.pi
         return Measurements(
-            reversal=float(np.log(score / self._reversed)),
-            order=float(np.mean([(score - mean) / spread for mean, spread in self._null])),
+            reversal=float(np.log(score / (self._reversed + growth * spread))),
+            order=float(np.mean([(score - mean) / spread for mean, spread in self._null]) - growth),
             posterior=mean_posterior,
             cosine=mean_cosine,
             alikeness=self.alikeness,

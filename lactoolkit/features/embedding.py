@@ -149,7 +149,8 @@ class LongEmbeddings:
         """Embeddings (L, D) of consecutive frames, or of frames with the given numbers."""
         if not isinstance(rows, slice):
             wanted, places = np.unique(rows, return_inverse=True)
-            runs = np.split(wanted, np.flatnonzero(np.diff(wanted) > _NEAR) + 1)
+            apart = (np.diff(wanted) > _NEAR) | (np.diff(wanted // _CHUNK) > 0)
+            runs = np.split(wanted, np.flatnonzero(apart) + 1)
             return np.concatenate([self[int(run[0]) : int(run[-1]) + 1][run - run[0]] for run in runs])[places]
         first, stop, step = rows.indices(len(self))
         if step != 1:

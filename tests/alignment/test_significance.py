@@ -44,6 +44,17 @@ def test_expected_hits_follow_the_gumbel_distribution(monkeypatch):
         assert 1 - np.exp(-expected) == pytest.approx(level, rel=0.5)
 
 
+def test_a_hit_that_was_sought_in_more_cells_is_expected_as_often_more():
+    """So many independent tables of one distribution have so many times as many hits above a score."""
+    rng = np.random.default_rng(6)
+    table = (rng.normal(size=(120, 90)) - 0.75).astype(np.float32)
+    model = ChanceModel(table, 0.0, AlignmentSettings(), 30.0)
+    one, many = (model.measure(60.0, 0.5, 0.0, searched) for searched in (1.0, 25.0))
+    assert many.e_value == pytest.approx(25 * one.e_value)
+    assert many.order < one.order
+    assert many.reversal < one.reversal
+
+
 def test_more_evidence_is_never_less_significant():
     base = {"reversal": 0.5, "order": 1.0, "posterior": 0.5, "cosine": 0.2, "alikeness": 0.2, "e_value": 1.0}
     for name, step in itertools.product(("reversal", "order", "posterior", "cosine"), (0.1, 1.0, 10.0)):
