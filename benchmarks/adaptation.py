@@ -126,7 +126,13 @@ def word_starts(path: Path) -> np.ndarray:
 
 def adapt(pair: Pair, steps: int, assignments: tuple[str, ...]) -> list[np.ndarray]:
     """Embeddings (T, 128) of both videos by a head trained on them."""
-    fixed = ("features.encoder=lite0", "features.views=0", "data.held_out=0", "training.batch=2")
+    fixed = (
+        "features.encoder=lite0",
+        "features.views=0",
+        "features.untrained_weight=0",
+        "data.held_out=0",
+        "training.batch=2",
+    )
     lengths = (f"training.steps={steps}", f"training.validate_every={steps}")
     config = make_config(assignments=[*fixed, *lengths, *assignments])
     with tempfile.TemporaryDirectory() as folder:
