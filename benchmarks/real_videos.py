@@ -1,16 +1,18 @@
 """How well are real videos aligned? Measures encoders on people before real cameras and prints a Markdown report.
 
-    python benchmarks/real_videos.py DATA [ENCODER ...] > benchmarks/results/real_videos.md
+    python benchmarks/real_videos.py DATA [ENCODER ...] [--trained RUNS] > benchmarks/results/real_videos.md
 
 DATA/real/ holds walking_multiview/cam0?.mp4 (one walk before four synchronised cameras), grid_speech/*.mpg with
 align/NAME.align (start, end and word, in thousandths of a frame), baseball_pitch/ and squat/ (events below). Encoders
-are names or checkpoints; the default is lite0, without training. The alignment's settings are the defaults.
+are names or checkpoints; the default is lite0, without training. RUNS/FOLDER/best.pt, from `lac train DATA/real/FOLDER
+-o RUNS/FOLDER`, is measured on the videos of that folder, from which it has learnt without labels. The alignment's
+settings are the defaults.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,21 +42,34 @@ PITCHES = {"videos7_1": (0, 19, 26, None), "videos7_2": (0, 25, 32, None), "vide
 SQUATS = {"eti_squat_good": (3, 52, 79), "eti_squat_bad": (4, 33, 60)}
 
 
-def main(data: Path, encoders: list[str]) -> None:
-    real = data / "real"
-    print(f"# Real videos\n\nlactoolkit {__version__}; `python benchmarks/real_videos.py DATA {' '.join(encoders)}`\n")
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("encoders", nargs="*", metavar="ENCODER")
+    parser.add_argument("--trained", type=Path, metavar="RUNS")
+    arguments = parser.parse_args()
+    encoders, real = arguments.encoders or ["lite0"], arguments.data / "real"
+    asked = " ".join(["DATA", *encoders, *(["--trained RUNS"] if arguments.trained else [])])
+
+    def encoders_of(folder: str) -> dict[str, str]:
+        """Name and encoder of all methods to measure on the videos of a folder."""
+        trained = {"trained on them": str(arguments.trained / folder / "best.pt")} if arguments.trained else {}
+        return {**{one: one for one in encoders}, **trained}
+
+    print(f"# Real videos\n\nlactoolkit {__version__}; `python benchmarks/real_videos.py {asked}`\n")
     with tempfile.TemporaryDirectory() as folder:
         resampled = list(write_resampled(real / "walking_multiview", Path(folder)))
-        report_walk(resampled, encoders)
+        report_walk(resampled, encoders_of("walking_multiview"))
     with tempfile.TemporaryDirectory() as folder:
-        sets = {
-            "speech, words": list(speech_records(real / "grid_speech", Path(folder))),
-            "pitches, foot plant and release": list(
-                event_records(real / "baseball_pitch", PITCHES, ("wind-up", "stride", "release"), Path(folder))
-            ),
-            "squats, bottom": list(event_records(real / "squat", SQUATS, ("down", "up"), Path(folder))),
-        }
-        report_events(sets, encoders)
+        pitches, squats = real / "baseball_pitch", real / "squat"
+        print_events_header()
+        report_events(
+            "speech, words", list(speech_records(real / "grid_speech", Path(folder))), encoders_of("grid_speech")
+        )
+        records = list(event_records(pitches, PITCHES, ("wind-up", "stride", "release"), Path(folder)))
+        report_events("pitches, foot plant and release", records, encoders_of(pitches.name))
+        records = list(event_records(squats, SQUATS, ("down", "up"), Path(folder)))
+        report_events("squats, bottom", records, encoders_of(squats.name))
 
 
 def write_resampled(source: Path, folder: Path) -> Iterator[tuple[str, str, Path]]:
@@ -74,7 +89,7 @@ def write_resampled(source: Path, folder: Path) -> Iterator[tuple[str, str, Path
         yield camera.stem, name, path
 
 
-def report_walk(videos: list[tuple[str, str, Path]], encoders: list[str]) -> None:
+def report_walk(videos: list[tuple[str, str, Path]], encoders: dict[str, str]) -> None:
     print("## One walk, four cameras, known resamplings\n")
     print(
         "A video of one camera against a resampled one: by how many frames of the original's 60 per second a matched "
@@ -82,14 +97,18 @@ def report_walk(videos: list[tuple[str, str, Path]], encoders: list[str]) -> Non
     )
     print("| camera | resampling | method | mean error | median | within 3 | matched |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for encoder in encoders:
-        embedded = {(camera, warp): embed_video(path, encoder) for camera, warp, path in tqdm(videos, desc=encoder)}
+    measured: set[tuple[str, str, str]] = set()
+    for name, encoder in encoders.items():
+        embedded = {(camera, warp): embed_video(path, encoder) for camera, warp, path in tqdm(videos, desc=name)}
         cameras = sorted({camera for camera, _, _ in videos})
         for (kind, same), warp in itertools.product((("same", True), ("other", False)), WARPS):
             if same and warp == "as it is":
                 continue
             pairs = [(a, b) for a, b in itertools.product(cameras, repeat=2) if (a == b) == same]
-            for method in (encoder, "linear stretch"):
+            for method in (name, "linear stretch"):
+                if (kind, warp, method) in measured:
+                    continue
+                measured.add((kind, warp, method))
                 errors, matched = [], []
                 for a, b in pairs:
                     path = match(embedded[a, "as it is"], embedded[b, warp], method)
@@ -149,7 +168,7 @@ def labelled(path: Path, phases: np.ndarray, names: tuple[str, ...], folder: Pat
     return VideoRecord(path, "", class_name, labels)
 
 
-def report_events(sets: dict[str, list[VideoRecord]], encoders: list[str]) -> None:
+def print_events_header() -> None:
     print("\n## Events and words\n")
     print(
         "Measured as by `lac evaluate` (`docs/evaluation.md`), tau on cores; errors in native frames; "
@@ -160,19 +179,22 @@ def report_events(sets: dict[str, list[VideoRecord]], encoders: list[str]) -> No
         "| videos | pairs | method | tau | agreement, cores | agreement | AP@5 | boundary error | median | core IoU |"
     )
     print("| --- |" + " --- |" * 9)
-    for name, records in sets.items():
-        shown: set[str] = set()
-        for encoder in encoders:
-            result = evaluate(encoder, records, pairs=100, progress=True)
-            for method in result.methods:
-                if method in shown or method == "untrained lite0":
-                    continue
-                shown.add(method)
-                columns = ("phase_agreement", "ap_5", "boundary_error", "boundary_error_median", "core_iou")
-                cells = [cell(result, one, "core", method) for one in ("tau", "phase_agreement")]
-                cells += [cell(result, one, "whole", method) for one in columns]
-                pairs = result.settings["pairs_aligned"]["all"]
-                print(f"| {name} ({len(records)}) | {pairs} | {method} | {' | '.join(cells)} |", flush=True)
+
+
+def report_events(name: str, records: list[VideoRecord], encoders: dict[str, str]) -> None:
+    shown: set[str] = set()
+    for title, encoder in encoders.items():
+        result = evaluate(encoder, records, pairs=100, progress=True)
+        for method in result.methods:
+            if method in shown or method == "untrained lite0":
+                continue
+            shown.add(method)
+            columns = ("phase_agreement", "ap_5", "boundary_error", "boundary_error_median", "core_iou")
+            cells = [cell(result, one, "core", method) for one in ("tau", "phase_agreement")]
+            cells += [cell(result, one, "whole", method) for one in columns]
+            pairs = result.settings["pairs_aligned"]["all"]
+            shown_as = title if method == result.method else method
+            print(f"| {name} ({len(records)}) | {pairs} | {shown_as} | {' | '.join(cells)} |", flush=True)
 
 
 def cell(result: EvaluationResult, metric: str, frames: str, method: str) -> str:
@@ -190,4 +212,4 @@ def cell(result: EvaluationResult, metric: str, frames: str, method: str) -> str
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:] or ["lite0"])
+    main()
