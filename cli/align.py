@@ -11,6 +11,7 @@ from .align_many import align_many, many_videos_options
 from .notices import compilation_notice
 from .options import (
     TIME,
+    check_viewer_options,
     embedding_options,
     export_epilog,
     export_option,
@@ -106,10 +107,7 @@ def align(
         raise click.UsageError("--export needs -o FOLDER, the folder to write into.")
     if sound and not {"warped", "overlay"} & set(exports):
         raise click.UsageError("--audio goes with --export warped or --export overlay: it gives them A's sound.")
-    if html and out is None:
-        raise click.UsageError("--html needs -o FOLDER, the folder to write viewer.html into.")
-    if embed and not html:
-        raise click.UsageError("--embed goes with --html: it puts the videos into viewer.html.")
+    check_viewer_options(html, embed, out)
     if (labels_a or labels_b) and not html:
         raise click.UsageError("--labels-a and --labels-b go with --html: viewer.html shows them.")
     progress = wants_progress(quiet)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .notices import compilation_notice, report_failures
-from .options import embedding_options, report_options, video_path, wants_progress, workers_option
+from .options import check_viewer_options, embedding_options, report_options, video_path, wants_progress, workers_option
 from .tables import format_table
 
 if TYPE_CHECKING:
@@ -70,10 +70,7 @@ def compare(
       lac compare best.mp4 today.mp4 --normal correct/ -o today --html
       lac compare best.mp4 takes/ --level 0.01
     """
-    if html and out is None:
-        raise click.UsageError("--html needs -o FOLDER, the folder to write viewer.html into.")
-    if embed and not html:
-        raise click.UsageError("--embed goes with --html: it puts the videos into viewer.html.")
+    check_viewer_options(html, embed, out)
     progress = wants_progress(quiet)
     if out is not None:
         from lactoolkit.report.comparison import check_comparison_output

@@ -100,6 +100,20 @@ def embedding_options(command: Command) -> Command:
     return encoder_option(network_options(command))
 
 
+def check_viewer_options(html: bool, embed: bool, out: Path | None) -> None:
+    """Check that ``--html`` and ``--embed`` have what they need.
+
+    Raises
+    ------
+    click.UsageError
+        They have not.
+    """
+    if html and out is None:
+        raise click.UsageError("--html needs -o FOLDER, the folder to write viewer.html into.")
+    if embed and not html:
+        raise click.UsageError("--embed goes with --html: it puts the videos into viewer.html.")
+
+
 def workers_option(what: str) -> Callable[[Command], Command]:
     """Add ``--workers N``; ``what`` says what is worked on at once."""
     return click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help=what)

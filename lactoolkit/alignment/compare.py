@@ -16,7 +16,7 @@ from lactoolkit.alignment.deviations import Course, Deviation, Kind, Spread, cou
 from lactoolkit.alignment.result import AlignedVideo, Alignment
 from lactoolkit.alignment.tables import area_means
 from lactoolkit.errors import ParameterError, VideoError
-from lactoolkit.features.process_pool import FailedVideo, run_items
+from lactoolkit.features.process_pool import FailedVideo, joined_reasons, read_and_failed, run_items
 from lactoolkit.video.decoding import probe
 
 LEAST_NORMAL = 3
@@ -142,23 +142,17 @@ def compare_videos(
         for paths in (videos, normal)
     )
     _check_number(len(asked), len(correct) if normal else None)
-    found: dict[Path, _Beside] = {}
-    failed = []
     unique = list(dict.fromkeys([*asked, *correct]))
-    with tqdm(total=len(unique), desc="aligning", unit="video", delay=1, disable=not progress) as bar:
-        work = partial(_beside, Path(reference), frozenset(asked), options=options)
-        for outcome in run_items(work, unique, workers):
-            if outcome.result is None:
-                failed.append(FailedVideo.of(outcome.item, outcome.error))
-            else:
-                found[outcome.item] = outcome.result
-            bar.update()
+    work = partial(_beside, Path(reference), frozenset(asked), options=options)
+    outcomes = run_items(work, unique, workers)
+    shown = tqdm(outcomes, "aligning", total=len(unique), unit="video", delay=1, disable=not progress)
+    found, failed = read_and_failed(shown)
     if failed:
         asked, correct = ([path for path in paths if path in found] for paths in (asked, correct))
         try:
             _check_number(len(asked), len(correct) if normal else None)
         except ParameterError as error:
-            reasons = "; ".join(dict.fromkeys(one.message for one in failed))
+            reasons = joined_reasons(failed)
             raise VideoError(f"{reasons}; what is left is not enough: {error}" if found else reasons) from error
     # Beside a video of fewer frames per second, fewer frames of the reference were analysed.
     coarsest = min(found.values(), key=lambda one: len(one.reference.times))

@@ -18,7 +18,7 @@ from lactoolkit.alignment.result import AlignedVideo, Alignment
 from lactoolkit.alignment.transfer import carry_times, reversed_alignment
 from lactoolkit.errors import ParameterError, VideoError
 from lactoolkit.features.extraction import extract_features
-from lactoolkit.features.process_pool import FailedVideo, Outcome, run_items
+from lactoolkit.features.process_pool import FailedVideo, Outcome, joined_reasons, read_and_failed, run_items
 from lactoolkit.features.video_embeddings import VideoEmbeddings, embed_video
 from lactoolkit.video.decoding import probe
 from lactoolkit.video.folders import find_videos
@@ -172,14 +172,9 @@ def synchronise(
 
 def _readable(outcomes: Iterable[Outcome[Path, Result]]) -> tuple[dict[Path, Result], list[FailedVideo]]:
     """Results of the videos that could be read, at least two, and the other videos."""
-    found, failed = {}, []
-    for outcome in outcomes:
-        if outcome.result is None:
-            failed.append(FailedVideo.of(outcome.item, outcome.error))
-        else:
-            found[outcome.item] = outcome.result
+    found, failed = read_and_failed(outcomes)
     if len(found) < 2:
-        reasons = "; ".join(dict.fromkeys(one.message for one in failed))
+        reasons = joined_reasons(failed)
         raise VideoError(f"{reasons}; two videos or more are needed" if found else reasons)
     return found, failed
 

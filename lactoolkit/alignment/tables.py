@@ -87,7 +87,8 @@ class StoredTable:
 
     def block(self, i: int, i_stop: int, j: int, j_stop: int) -> np.ndarray:
         """Similarities of rows i:i_stop and columns j:j_stop at the margin they are judged by, float32."""
-        return self._values[i:i_stop, j:j_stop] + np.float32(self.settings.margin - self._judged.margin)
+        values, less = self._values[i:i_stop, j:j_stop], self.settings.margin - self._judged.margin
+        return values + np.float32(less) if less else values
 
     def at(self, path: LocalPath) -> np.ndarray:
         """Similarity of each pair of a path, shape (L,), float32."""
@@ -102,6 +103,8 @@ class StoredTable:
     def posterior_near(self, path: LocalPath, others: Sequence[LocalPath], reach: int) -> np.ndarray:
         """Posterior probability near each pair; areas of other paths are forbidden."""
         free = self.block(0, self.shape[0], 0, self.shape[1])
+        if others:
+            free = free.copy()
         for other in others:
             i, i_stop, j, j_stop = path_area(other)
             free[i:i_stop, j:j_stop] = -np.inf
@@ -213,6 +216,8 @@ def area_means(values: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
 
 def _trimmed(path: LocalPath, u: Embeddings, v: Embeddings, settings: AlignmentSettings) -> LocalPath:
     """A path without its poor ends, see :func:`lactoolkit.alignment.ends.without_poor_ends`."""
+    if settings.end_level == 0:
+        return path
     cosines = np.concatenate(
         [
             np.einsum("ld,ld->l", u[part[:, 0]], v[part[:, 1]])

@@ -12,7 +12,7 @@ import numpy as np
 from lactoolkit.alignment.align import align_videos
 from lactoolkit.alignment.result import Alignment, Hit
 from lactoolkit.errors import ManifestError, ParameterError, VideoError
-from lactoolkit.features.process_pool import FailedVideo, run_items
+from lactoolkit.features.process_pool import FailedVideo, joined_reasons, run_items
 from lactoolkit.video.decoding import probe
 from lactoolkit.video.intervals import NamedInterval, read_annotation
 from lactoolkit.video.labels import BACKGROUND, FrameLabels
@@ -157,7 +157,7 @@ def transfer_labels(
     readable = tuple(outcome.result is not None for outcome in outcomes)
     failed = tuple(FailedVideo.of(Path(one.item), one.error) for one in outcomes if one.result is None)
     if not alignments:
-        raise VideoError("; ".join(dict.fromkeys(one.message for one in failed)))
+        raise VideoError(joined_reasons(failed))
     used = _which_count(alignments)
     if not frames:
         carried = carry_intervals(_kept(alignments, used), _kept(_kept(intervals, readable), used))

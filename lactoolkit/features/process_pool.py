@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -66,6 +66,22 @@ class FailedVideo:
     def of(cls, path: Path, message: str) -> FailedVideo:
         """With a message that names the file."""
         return cls(path, message if str(path) in message else f"{path}: {message}")
+
+
+def read_and_failed(outcomes: Iterable[Outcome[Path, Result]]) -> tuple[dict[Path, Result], list[FailedVideo]]:
+    """Results of the videos that could be read, and the other videos."""
+    read, failed = {}, []
+    for outcome in outcomes:
+        if outcome.result is None:
+            failed.append(FailedVideo.of(outcome.item, outcome.error))
+        else:
+            read[outcome.item] = outcome.result
+    return read, failed
+
+
+def joined_reasons(failed: Iterable[FailedVideo]) -> str:
+    """Why videos failed, each reason once."""
+    return "; ".join(dict.fromkeys(one.message for one in failed))
 
 
 def run_items(
