@@ -33,7 +33,12 @@ Result = TypeVar("Result")
 # What no item can do without.
 _OF_EVERY_ITEM = (BackendError, CheckpointError, EncoderError, MissingDependencyError)
 
-_leaving = False  # in a worker: it was asked to end
+_TERMINATED = 128 + signal.SIGTERM  # the exit status of a process that was asked to end
+_SECONDS_TO_UNWIND = 10
+
+# In a worker: whether it is at an item, and whether it was asked to end.
+_working = False
+_leaving = False
 
 
 @dataclass(frozen=True)
@@ -160,11 +165,16 @@ def _work_aside(
     work: Callable[[Item], Result], item: Item
 ) -> tuple[Outcome[Item, Result], list[tuple[type[LacToolkitWarning], str]]]:
     """Work in another process: warnings are given to the one that knows how to show them."""
-    if _leaving:  # the pool hands out one item ahead
-        sys.exit(143)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", LacToolkitWarning)
-        outcome = _attempt(work, item)
+    global _working
+    try:
+        _working = True
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", LacToolkitWarning)
+            outcome = _attempt(work, item)
+    finally:
+        _working = False
+        if _leaving:  # the pool would take the exception for the item's and wait for the next one
+            os._exit(_TERMINATED)
     messages = [(one.category, str(one.message)) for one in caught if issubclass(one.category, LacToolkitWarning)]
     return outcome, messages
 
@@ -184,8 +194,12 @@ def _start_worker(threads: int) -> None:
 
 
 def _leave(_: int, __: FrameType | None) -> None:
-    """Unwind the stack, so that temporary files go away."""
+    """End; from within an item by unwinding the stack, so that temporary files go away."""
     global _leaving
+    if not _working:
+        os._exit(_TERMINATED)
     _leaving = True
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(143)
+    if hasattr(signal, "alarm"):  # an exception raised in a destructor or a callback is lost
+        signal.alarm(_SECONDS_TO_UNWIND)
+    sys.exit(_TERMINATED)

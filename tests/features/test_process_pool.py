@@ -35,10 +35,10 @@ def test_closing_ends_what_is_at_work_and_cleans_up(tmp_path):
         time.sleep(0.02)
     begun = time.monotonic()
     run.close()
-    for process in set(multiprocessing.active_children()) - before:
-        process.join(20)
-        assert not process.is_alive()
-    assert time.monotonic() - begun < 30
+    # Not join(): where the pool's own thread has just waited for the process, it returns at once.
+    while set(multiprocessing.active_children()) - before:
+        assert time.monotonic() - begun < 30
+        time.sleep(0.02)
     assert (tmp_path / "unwound_1").exists()
     assert not (tmp_path / "begun_3").exists()
 
