@@ -82,8 +82,9 @@ def _font_with(needed: frozenset[int]) -> Path | None:
     from matplotlib.font_manager import fontManager
 
     for entry in fontManager.ttflist:
-        # The font of last resort "has" everything, as one and the same sign; colour fonts are no outlines.
-        if "LastResort" in entry.name or "Emoji" in entry.name or entry.style != "normal" or entry.weight not in (400,):
+        # A font of last resort "has" everything, as one sign for each script; colour fonts are no outlines.
+        name = entry.name.replace(" ", "")
+        if "LastResort" in name or "Emoji" in name or entry.style != "normal" or entry.weight != 400:
             continue
         path = Path(entry.fname)
         try:

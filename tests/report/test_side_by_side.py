@@ -2,9 +2,12 @@
 
 import dataclasses
 import warnings
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib import font_manager
 from report_alignments import make_alignment, make_video
 from videos import picture_number, render_video, truncate
 
@@ -153,10 +156,16 @@ def test_letters_of_many_scripts_need_no_replacement():
 
 
 def test_characters_without_any_font_become_boxes_and_the_user_is_told(monkeypatch):
-    monkeypatch.setattr(text, "_font_with", lambda needed: None)
+    # matplotlib's own fonts have no Japanese; one of them, of last resort, draws a sign of its own for any character.
+    own = Path(matplotlib.get_data_path())
+    fonts = [entry for entry in font_manager.fontManager.ttflist if own in Path(entry.fname).parents]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)
+    text._font_with.cache_clear()
     with pytest.warns(LacToolkitWarning, match="no installed font"):
-        shown, _ = text.printable("犬と猫.mp4")
+        shown, font = text.printable("犬と猫.mp4")
+    text._font_with.cache_clear()
     assert shown == "\u25af\u25af\u25af.mp4"
+    assert font.name == "DejaVuSans.ttf"
 
 
 def test_shorten_keeps_both_ends():
