@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .notices import report_failures
 from .options import TIME, embedding_options, overwrite_option, quiet_option, video_path, wants_progress
 from .tables import format_table
 
@@ -60,7 +61,8 @@ def retrieve(
     """Find the frames of other videos that show the same moment as one frame of QUERY.
 
     Searches every frame of the VIDEOs, and of all videos in folders, by the cosine of the embeddings. With --index,
-    each video is embedded once; a file whose content has changed is embedded anew.
+    each video is embedded once; a file whose content has changed is embedded anew. Videos that cannot be read are named
+    and left out (exit status 1).
 
     \b
     Examples:
@@ -72,6 +74,8 @@ def retrieve(
         raise click.UsageError("give either --frame or --time, to say which moment of QUERY to find")
     if not videos and index is None:
         raise click.UsageError("name videos or folders to search, or an --index to search in")
+    if out is not None and out.suffix.lower() != ".png":
+        raise click.UsageError(f"{click.format_filename(out)}: the picture is a PNG file; let its name end with .png")
     if out is not None:
         from lactoolkit.video.replacing_file import check_file
 
@@ -99,8 +103,9 @@ def retrieve(
         import json
 
         click.echo(json.dumps(_document(answer), indent=2, ensure_ascii=False))
-        return
-    click.echo("\n\n".join(_describe(answer, out, index)))
+    else:
+        click.echo("\n\n".join(_describe(answer, out, index)))
+    report_failures(answer.failed)
 
 
 def _describe(answer: Retrieval, out: Path | None, index: Path | None) -> list[str]:
@@ -133,4 +138,9 @@ def _document(answer: Retrieval) -> dict[str, object]:
     def plain(one: FoundFrame) -> dict[str, object]:
         return {"video": str(one.path), "frame": one.frame, "time": one.time, "cosine": round(one.similarity, 6)}
 
-    return {"query": plain(answer.query), "searched": answer.searched, "found": [plain(one) for one in answer.found]}
+    return {
+        "query": plain(answer.query),
+        "searched": answer.searched,
+        "found": [plain(one) for one in answer.found],
+        "failed": [{"path": str(one.path), "message": one.message} for one in answer.failed],
+    }

@@ -120,12 +120,12 @@ class FrameIndex:
                 IndexedVideo(Path(name), digest, *(column[span] for column in columns))
                 for name, digest, span in zip(content["paths"].tolist(), content["sha256"].tolist(), spans, strict=True)
             )
+        except FileNotFoundError as error:
+            raise IndexFileError(f"{path}: no such index; name the videos to search, and it is made") from error
         except OSError as error:
             raise IndexFileError(f"{path}: cannot be read ({error.strerror or error}); name another file") from error
         except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise IndexFileError(
-                f"{path}: is no index of lac retrieve, or damaged ({error}); make a new one"
-            ) from error
+            raise IndexFileError(f"{path}: is no index of lac retrieve, or damaged; make a new one") from error
         rate = float(content["frame_rate"])
         return cls(str(content["encoder"]), None if np.isnan(rate) else rate, videos)
 

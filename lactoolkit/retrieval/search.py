@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from lactoolkit.errors import IndexFileError, LacToolkitWarning, ParameterError
+from lactoolkit.errors import IndexFileError, LacToolkitWarning, ParameterError, VideoError
+from lactoolkit.features.process_pool import FailedVideo, joined_reasons, read_and_failed, run_items
 from lactoolkit.features.video_embeddings import VideoEmbeddings, embed_video
 from lactoolkit.models.registry import is_checkpoint
 from lactoolkit.retrieval.index import FrameIndex, IndexedVideo
@@ -62,12 +63,15 @@ class Retrieval:
         Number of videos.
     embedded : int
         Videos that the index did not know yet, or whose content had changed.
+    failed : tuple of FailedVideo
+        Videos that cannot be read; they were left out.
     """
 
     query: FoundFrame
     found: tuple[FoundFrame, ...]
     searched: int
     embedded: int
+    failed: tuple[FailedVideo, ...] = ()
 
 
 def retrieve_frames(
@@ -124,9 +128,10 @@ def retrieve_frames(
     ParameterError
         If the frame lies outside the query, or there is nothing to search.
     IndexFileError
-        If the index is damaged, or was made by another encoder or at another frame rate.
+        If the index is damaged, was made by another encoder or at another frame rate, or is not there although no
+        videos are named.
     VideoError
-        If a video cannot be read.
+        If the query, or every other video, cannot be read; other videos that cannot be read are left out.
 
     Examples
     --------
@@ -149,13 +154,15 @@ def retrieve_frames(
             path, encoder, weights=weights, device=device, frame_rate=frame_rate, cache=cache, progress=progress
         )
 
+    named = list(videos)
+    known = FrameIndex.load(index) if index is not None and (Path(index).exists() or not named) else None
     asked = embed(Path(query))
     position = _position(asked, frame, time)
-    known = FrameIndex.load(index) if index is not None and Path(index).exists() else None
     if known is not None:
         _check_same(known, asked, frame_rate, index)
-    named = list(videos)
-    searched, embedded = _collect(find_videos(named) if named else None, known, embed, progress)
+    searched, embedded, failed = _collect(find_videos(named) if named else None, known, embed, progress)
+    if failed and not searched:
+        raise VideoError(joined_reasons(failed))
     if index is not None and (embedded or known is None):
         # What is not searched this time stays in the file, unless its content came in again.
         fresh = {video.sha256 for video in searched} | {os.path.abspath(video.path) for video in searched}
@@ -169,7 +176,7 @@ def retrieve_frames(
         )
     found = _nearest(others, asked.values[position], count, apart)
     here = FoundFrame(asked.path, int(asked.frames[position]), float(asked.times[position]), 1.0)
-    return Retrieval(here, found, len(others), embedded)
+    return Retrieval(here, found, len(others), embedded, tuple(failed))
 
 
 def _position(query: VideoEmbeddings, frame: int | None, time: float | None) -> int:
@@ -200,8 +207,11 @@ def _collect(
     known: FrameIndex | None,
     embed: Callable[[Path], VideoEmbeddings],
     progress: bool,
-) -> tuple[list[IndexedVideo], int]:
-    """Embeddings of all videos to search, from the index where their content is the same, and how many were missing."""
+) -> tuple[list[IndexedVideo], int, list[FailedVideo]]:
+    """Embeddings of all videos to search, from the index where their content is the same.
+
+    Beside them, how many were not in the index, and the videos that cannot be read.
+    """
     by_content = {video.sha256: video for video in known.videos} if known else {}
     if paths is None:
         gone = [video.path for video in by_content.values() if not video.path.exists()]
@@ -212,18 +222,18 @@ def _collect(
             )
         paths = [video.path for video in by_content.values() if video.path.exists()]
     videos: dict[str, IndexedVideo] = {}
-    embedded = 0
-    for path in tqdm(paths, desc="searching", unit="video", delay=1, leave=False, disable=not progress):
+
+    def add(path: Path) -> Path:
         digest = file_sha256(path)
-        if digest in videos:
-            continue
-        entry = by_content.get(digest)
-        if entry is None:
-            new = embed(path)
-            entry = IndexedVideo(path, new.sha256, new.frames, new.times, new.values)
-            embedded += 1
-        videos[digest] = IndexedVideo(path, entry.sha256, entry.frames, entry.times, entry.values)
-    return list(videos.values()), embedded
+        if digest not in videos:
+            entry = by_content.get(digest) or embed(path)
+            videos[digest] = IndexedVideo(path, entry.sha256, entry.frames, entry.times, entry.values)
+        return path
+
+    outcomes = run_items(add, paths)
+    bar = tqdm(outcomes, "searching", len(paths), unit="video", delay=1, leave=False, disable=not progress)
+    _, failed = read_and_failed(bar)
+    return list(videos.values()), sum(digest not in by_content for digest in videos), failed
 
 
 def _nearest(videos: Sequence[IndexedVideo], query: np.ndarray, count: int, apart: float) -> tuple[FoundFrame, ...]:

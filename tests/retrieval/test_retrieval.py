@@ -10,7 +10,7 @@ from lactoolkit.cli import main
 from PIL import Image
 from videos import picture_number, render_video
 
-from lactoolkit.errors import IndexFileError, LacToolkitWarning, ParameterError
+from lactoolkit.errors import IndexFileError, LacToolkitWarning, ParameterError, VideoError
 from lactoolkit.report.contact_sheet import SheetFrame, write_contact_sheet
 from lactoolkit.retrieval import FrameIndex, retrieve_frames, search
 from lactoolkit.video.digest import file_sha256
@@ -31,6 +31,8 @@ def clips(tmp_path, monkeypatch):
     def embed_video(path, encoder, *, frame_rate=None, **options):
         embedded.append(path.name)
         text = path.read_text()
+        if text.split()[0] not in angles:
+            raise VideoError(f"{path}: no video")
         values = circle(angles[text.split()[0]] + 3 * np.arange(40))
         result = make_embeddings(path, values, frame_rate=10)
         object.__setattr__(result, "sha256", file_sha256(path))
@@ -112,6 +114,30 @@ def test_files_that_are_gone_are_left_out_with_a_warning(clips):
     assert {one.path.name for one in answer.found} == {"second.mp4"}
 
 
+def test_videos_that_cannot_be_read_are_named_and_left_out(clips):
+    folder, _ = clips
+    damaged, gone = folder / "damaged.mp4", folder / "gone.mp4"
+    damaged.write_text("damaged")
+    answer = retrieve_frames(folder / "query.mp4", [folder, gone], frame=20, count=2, index=folder / "index.npz")
+    assert {(one.path.name, one.frame) for one in answer.found} == {("first.mp4", 10), ("second.mp4", 23)}
+    assert answer.searched == 2
+    assert [one.path for one in answer.failed] == [damaged, gone]
+    assert answer.failed[0].message == f"{damaged}: no video"
+    assert answer.failed[1].message.startswith(f"{gone}: no such file")
+    known = FrameIndex.load(folder / "index.npz")
+    assert {one.path.name for one in known.videos} == {"query.mp4", "first.mp4", "second.mp4"}
+    with pytest.raises(VideoError, match=r"damaged.mp4: no video; .*gone.mp4: no such file"):
+        retrieve_frames(folder / "query.mp4", [damaged, gone], frame=20)
+
+
+def test_without_videos_there_must_be_an_index(clips):
+    folder, embedded = clips
+    with pytest.raises(IndexFileError, match=r"none.npz: no such index; name the videos to search"):
+        retrieve_frames(folder / "query.mp4", frame=20, index=folder / "none.npz")
+    assert not (folder / "none.npz").exists()
+    assert embedded == []
+
+
 def test_an_index_of_another_encoder_or_rate_is_refused(clips):
     folder, _ = clips
     index = folder / "index.npz"
@@ -171,6 +197,10 @@ def test_command_prints_a_table_or_json(clips):
     assert lines[0].endswith("query.mp4 in 1 video:")
     assert lines[3].split() == ["1", "1.000", "0:01.000", "10", str(folder / "first.mp4")]
     assert "Embedded 1 of them" in result.stdout
+    result = lac(folder / "query.mp4", "--frame", 20, folder / "first.mp4", folder / "gone.mp4")
+    assert result.exit_code == 1
+    assert lines[3] in result.stdout
+    assert result.stderr.startswith(f"Error: {folder / 'gone.mp4'}: no such file")
     found = json.loads(lac(folder / "query.mp4", "--time", "0:02", "--index", folder / "i.npz", "--json").stdout)
     assert found["found"][0] == {
         "video": str(folder / "first.mp4"),
@@ -184,6 +214,9 @@ def test_command_usage(clips):
     folder, _ = clips
     assert lac(folder / "query.mp4", folder / "first.mp4").exit_code == 2
     assert lac(folder / "query.mp4", "--frame", 3).exit_code == 2
+    result = lac(folder / "query.mp4", "--frame", 3, folder / "first.mp4", "-o", folder / "sheet.jpg")
+    assert result.exit_code == 2
+    assert "sheet.jpg: the picture is a PNG file" in result.stderr
     (folder / "sheet.png").touch()
     result = lac(folder / "query.mp4", "--frame", 3, folder / "first.mp4", "-o", folder / "sheet.png")
     assert result.exit_code == 1
