@@ -124,9 +124,9 @@ def _train_in_team(
     )
     if content is not None:
         check_same_run(content, config, content_digest(videos), folder)
-    elif team.leads:
-        write_config(config, folder)
     run = TrainingRun(team, videos, config, content)
+    if content is None and team.leads:  # not before: a run that could not begin leaves nothing behind
+        write_config(config, folder)
     with torch.random.fork_rng(devices=[team.device] if team.device.type == "cuda" else []):
         _loop(run, folder, progress)
     return TrainingResult(

@@ -17,7 +17,15 @@ from lactoolkit.cli import main
 from videos import render_video
 
 from lactoolkit import embed_video, extract_store, load_trained_encoder
-from lactoolkit.errors import CheckpointError, OutputError, ParameterError, TrainingError, VideoError, VideoWarning
+from lactoolkit.errors import (
+    CheckpointError,
+    EncoderError,
+    OutputError,
+    ParameterError,
+    TrainingError,
+    VideoError,
+    VideoWarning,
+)
 from lactoolkit.features.embedding import prepare_features
 from lactoolkit.features.extraction import extract_features
 from lactoolkit.models.checkpoint_file import read_checkpoint, write_checkpoint
@@ -328,6 +336,13 @@ def test_the_folder_of_a_run_is_not_written_over(whole_run, takes, tmp_path):
     (tmp_path / "thesis.doc").touch()
     with pytest.raises(OutputError, match=r"thesis\.doc"):
         run(takes, tmp_path, resume=True)
+
+
+def test_a_run_that_could_not_begin_leaves_the_folder_free(takes, tmp_path):
+    changes = {"features__inputs": "maps", "features__untrained_weight": 0, "model__stem": "convolution"}
+    with pytest.raises(EncoderError, match=r"none\.pth"):
+        run(takes, tmp_path / "run", features__weights=tmp_path / "none.pth", **changes)
+    assert run(takes, tmp_path / "run", training__steps=1, training__validate_every=1).best_step == 1
 
 
 def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch):
