@@ -82,9 +82,13 @@ def manifest(
         problems = check_videos(records, progress=progress)
         for problem in problems:
             click.echo(f"Error: {' '.join(problem.split())}", err=True)
-        click.echo(f"\n{len(records)} videos checked, {len(problems)} problems")
+        click.echo(f"\n{_number(len(records), 'video')} checked, {_number(len(problems), 'problem')}")
         if problems:
             click.get_current_context().exit(1)
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _counts(items: Sequence[DatasetItem]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -74,8 +75,16 @@ def device_option(command: Command) -> Command:
         default="auto",
         show_default=True,
         metavar="NAME",
+        callback=_read_device,
         help="Where the network runs: auto, cpu, cuda or cuda:1.",
     )(command)
+
+
+def _read_device(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    # Whether there is such a device is asked where the network runs; with all features in the cache, it never does.
+    if not re.fullmatch(r"auto|(cpu|cuda|mps|xpu)(:\d+)?", value):
+        raise click.BadParameter(f"{value!r} is unknown; give auto, cpu, cuda or cuda:NUMBER.", context, parameter)
+    return value
 
 
 def quiet_option(command: Command) -> Command:

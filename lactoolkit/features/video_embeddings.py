@@ -299,7 +299,7 @@ def _check_count(path: Path, count: int) -> None:
     if count < 2:
         raise VideoError(
             f"{path}: {count} frame to analyse; an alignment in time needs at least 2 "
-            "(a longer range, or a higher --fps)"
+            "(a longer video or range, or a higher --fps)"
         )
 
 
@@ -317,5 +317,5 @@ def _check_variety(path: Path, features: np.ndarray) -> None:
 def _still_video(path: Path) -> VideoError:
     return VideoError(
         f"{path}: all its frames look the same, so nothing can be told apart in time; "
-        "choose a range (--start-a, --end-a, ...) in which something moves"
+        "choose a range (--start..., --end...) in which something moves, or another video"
     )

@@ -51,8 +51,7 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     except OSError as error:
         raise EncoderError(f"weights {path}: cannot be read ({error.strerror}); {remedy}") from error
     except UNREADABLE as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise EncoderError(f"weights {path}: not a state_dict, or damaged ({reason}); {remedy}") from error
+        raise EncoderError(f"weights {path}: not a state_dict, or damaged; {remedy}") from error
     if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise EncoderError(f"weights {path}: holds no plain state_dict of named tensors; {remedy}")
     return dict(content)

@@ -105,11 +105,15 @@ def _check_columns(path: Path, columns: tuple[str, ...], required: Sequence[str]
             raise ManifestError(f"{path}, line 1: unknown column {name!r}; did you mean {near[0]!r}?")
     missing = [name for name in required if name not in columns]
     if missing:
-        separator = " (columns must be separated by commas)" if ";" in columns[0] or "\t" in columns[0] else ""
         raise ManifestError(
-            f"{path}, line 1: no column {missing[0]!r}{separator}; the first line must name the columns, out of "
-            f"{', '.join(known)}"
+            f"{path}, line 1: no column {missing[0]!r}{separator_hint(columns)}; the first line must name "
+            f"the columns, out of {', '.join(known)}"
         )
+
+
+def separator_hint(columns: Sequence[str]) -> str:
+    """What to add to a message about missing columns if something else than commas may stand between them."""
+    return " (columns must be separated by commas)" if any(";" in name or "\t" in name for name in columns) else ""
 
 
 @contextmanager

@@ -171,7 +171,7 @@ def read_frames(
     >>> for batch in read_frames("swing.mp4", size=(224, 224), frame_rate=10):  # doctest: +SKIP
     ...     print(batch.frames, batch.times, batch.images.shape)
     """
-    _check_range(frame_rate, start, end)
+    _check_range(path, frame_rate, start, end)
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise ParameterError(f"size must be (height, width) in pixels, both at least 1, not {size!r}")
     if batch_size < 1:
@@ -215,7 +215,7 @@ def paint_frames(
     picture
         What the painter made of the frame.
     """
-    _check_range(frame_rate, start, end)
+    _check_range(path, frame_rate, start, end)
     path = Path(path)
     point = find_seek_point(path, start) if start is not None and start > _SEEK_FROM else None
     with open_video(path) as (container, stream):
@@ -345,10 +345,10 @@ def _warn_of_damage(
     )
 
 
-def _check_range(frame_rate: float | None, start: float | None, end: float | None) -> None:
+def _check_range(path: str | Path, frame_rate: float | None, start: float | None, end: float | None) -> None:
     if frame_rate is not None and not (isfinite(frame_rate) and frame_rate > 0):
         raise ParameterError(f"frame_rate must be a positive number of frames per second, not {frame_rate!r}")
     if start is not None and not (isfinite(start) and start >= 0):
-        raise ParameterError(f"start must be a time in seconds, 0 or later, not {start!r}")
+        raise ParameterError(f"{path}: start must be a time in seconds, 0 or later, not {start!r}")
     if end is not None and not end > (start or 0):
-        raise ParameterError(f"end must be a time in seconds after start ({start or 0:g}), not {end!r}")
+        raise ParameterError(f"{path}: end must be a time in seconds after start ({start or 0:g}), not {end!r}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lactoolkit.errors import ManifestError, ParameterError
-from lactoolkit.video.csv_table import read_table
+from lactoolkit.video.csv_table import read_table, separator_hint
 from lactoolkit.video.labels import FrameLabels, read_labels
 from lactoolkit.video.timecode import parse_timecode
 
@@ -104,4 +104,5 @@ def read_annotation(path: str | Path) -> FrameLabels | list[NamedInterval]:
         return read_intervals(path)
     raise ManifestError(
         f"{path}, line 1: neither frame labels (columns frame, phase, phase_name) nor intervals (start, end, name)"
+        f"{separator_hint(columns)}"
     )

@@ -158,6 +158,7 @@ def test_intervals_are_read_with_times_of_every_form(tmp_path):
         ("start,end,name\nsoon,1,x\n", "line 2: not a time: 'soon'"),
         ("start,end,name\n", "no intervals"),
         ("when,what\n1,x\n", "neither frame labels"),
+        ("start;end;name\n0;1;x\n", "neither frame labels.*separated by commas"),
     ],
 )
 def test_wrong_intervals_are_named(text, message, tmp_path):

@@ -69,6 +69,7 @@ def test_help_loads_nothing_heavy(arguments):
         ["align"],
         ["align", "a.mp4"],
         ["align", "a.mp4", "b.mp4", "--fps", "0"],
+        ["align", "a.mp4", "b.mp4", "--device", "gpu"],
         ["align", "a.mp4", "b.mp4", "--start-a", "1:75"],
         ["align", "a.mp4", "b.mp4", "--end-b", "soon"],
         ["extract", "a.mp4"],

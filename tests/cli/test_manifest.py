@@ -46,7 +46,7 @@ def test_a_list_is_counted_and_checked(takes, tmp_path):
     assert lac(listed).stdout == "class  train  videos  labelled\npour       1       1         1\n"
     checked = lac(listed, "--check")
     assert checked.exit_code == 1
-    assert checked.stdout.endswith("1 videos checked, 1 problems\n")
+    assert checked.stdout.endswith("1 video checked, 1 problem\n")
     assert checked.stderr.count("\n") == 1
     assert "labels for 1 frames, but the video has 4" in checked.stderr
 
