@@ -4,6 +4,8 @@ import os
 import time
 import warnings
 
+from tqdm import tqdm
+
 from lactoolkit.errors import EncoderError, VideoError, VideoWarning
 
 
@@ -26,3 +28,10 @@ def slow(number, folder):
     finally:
         (folder / f"unwound_{number}").touch()
     return os.getpid()
+
+
+def slow_with_bar(number, folder):
+    with open(os.devnull, "w") as nowhere, tqdm(total=1, file=nowhere):
+        (folder / f"begun_{number}").touch()
+        while number or not (folder / "begun_1").exists():
+            time.sleep(0.02)

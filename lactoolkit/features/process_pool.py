@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -15,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Generic, TypeVar
+
+from tqdm import tqdm
 
 from lactoolkit.errors import (
     BackendError,
@@ -191,6 +194,8 @@ def _start_worker(threads: int) -> None:
     # Read by numba and torch when they are imported, which no worker has done yet.
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(threads)
+    # The bars of one process need no lock between processes, whose semaphore would be left behind when it is ended.
+    tqdm.set_lock(threading.RLock())
 
 
 def _leave(_: int, __: FrameType | None) -> None:

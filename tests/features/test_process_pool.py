@@ -2,8 +2,11 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 from pool_work import half, slow
@@ -41,6 +44,30 @@ def test_closing_ends_what_is_at_work_and_cleans_up(tmp_path):
         time.sleep(0.02)
     assert (tmp_path / "unwound_1").exists()
     assert not (tmp_path / "begun_3").exists()
+
+
+def test_ended_processes_that_showed_progress_leave_no_semaphores(tmp_path):
+    # Python's own watch over semaphores speaks up when the main process has ended.
+    program = (
+        "from functools import partial\n"
+        "from pathlib import Path\n"
+        "from pool_work import slow_with_bar\n"
+        "from lactoolkit.features.process_pool import run_items\n"
+        f"run = run_items(partial(slow_with_bar, folder=Path({str(tmp_path)!r})), [0, 1, 2], 2)\n"
+        "next(run)\n"
+        "run.close()\n"
+    )
+    search = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": search},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert (tmp_path / "begun_1").exists()
+    assert done.stderr == ""
 
 
 def test_no_workers():
