@@ -80,7 +80,7 @@ def _interrupted(out: Path | None) -> Callable[[list[PairReport]], None]:
 
 def _counts(reports: Sequence[PairReport]) -> str:
     number = {status: sum(one.status == status for one in reports) for status in ("done", "kept", "failed", "left")}
-    return f"{number['done']} aligned, {number['kept']} there already, {number['failed']} failed, {number['left']} left"
+    return f"{number['done']} done, {number['kept']} there already, {number['failed']} failed, {number['left']} left"
 
 
 def _describe(reports: Sequence[PairReport], out: Path | None, grid: bool, quiet: bool) -> list[str]:

@@ -80,7 +80,7 @@ def test_star(clips, calls, tmp_path):
         "0:00.967",
         *lines[1].split()[-3:],
     ]
-    assert "2 aligned, 0 there already, 0 failed, 0 left" in lines
+    assert "2 done, 0 there already, 0 failed, 0 left" in lines
     # All on the clock of the reference: its frames 5 to 34 beside frames 0 to 29.
     images = np.concatenate([batch.images for batch in read_frames(out / "grid.mp4")])
     videos = [make_video(path, 40, 30, 96, 64) for path in clips]
@@ -97,9 +97,9 @@ def test_a_second_run_keeps_what_is_there_and_redoes_what_changed(clips, calls, 
     assert lac(*clips[:2], clips[1], "-o", out).exit_code == 0
     calls.clear()
     render_video(clips[1], count=50)
-    assert "2 aligned, 0 there already" in lac(*clips, "-o", out).stdout
+    assert "2 done, 0 there already" in lac(*clips, "-o", out).stdout
     calls.clear()
-    assert "0 aligned, 2 there already" in lac(*clips, "-o", out).stdout
+    assert "0 done, 2 there already" in lac(*clips, "-o", out).stdout
     assert calls == []
     assert "2 aligned" in lac(*clips, "-o", out, "--overwrite").stdout
 
@@ -126,7 +126,7 @@ def test_failures_are_told_with_reasons(clips, calls, tmp_path):
     result = lac(*clips, tmp_path / "broken.mp4", "-o", out)
     assert result.exit_code == 1
     assert result.stderr == f"Error: broken: {tmp_path / 'broken.mp4'}: broken\n"
-    assert "2 aligned, 0 there already, 1 failed, 0 left" in result.stdout
+    assert "2 done, 0 there already, 1 failed, 0 left" in result.stdout
     assert statuses(out) == {"one": "done", "two": "done", "broken": "failed"}
     assert (out / "grid.mp4").exists()
 
@@ -137,10 +137,10 @@ def test_an_interrupted_batch_says_how_far_it_came_and_goes_on(clips, calls, tmp
     render_video(stopping, count=40)
     result = lac(clips[0], clips[1], stopping, clips[2], "-o", out)
     assert result.exit_code == 130
-    assert "1 aligned, 0 there already, 0 failed, 2 left; run the same command again to go on." in result.stderr
+    assert "1 done, 0 there already, 0 failed, 2 left; run the same command again to go on." in result.stderr
     assert statuses(out) == {"one": "done", "interrupted": "left", "two": "left"}
     calls.clear()
-    assert "1 aligned, 1 there already, 0 failed, 0 left" in lac(*clips, "-o", out).stdout
+    assert "1 done, 1 there already, 0 failed, 0 left" in lac(*clips, "-o", out).stdout
     assert [name for name, _ in calls] == ["two"]
 
 
@@ -157,10 +157,10 @@ def test_a_batch_interrupted_at_either_end_says_how_far_it_came(clips, calls, tm
     monkeypatch.setattr(lactoolkit.report.batch, "write_grid_video", interrupt)
     result = lac(*clips, "-o", out)
     assert result.exit_code == 130
-    assert "2 aligned, 0 there already, 0 failed, 0 left; run the same command again to go on." in result.stderr
+    assert "2 done, 0 there already, 0 failed, 0 left; run the same command again to go on." in result.stderr
     assert not (out / "grid.mp4").exists()
     monkeypatch.undo()
-    assert "0 aligned, 2 there already" in lac(*clips, "-o", out).stdout
+    assert "0 done, 2 there already" in lac(*clips, "-o", out).stdout
     assert (out / "grid.mp4").exists()
 
 
@@ -173,7 +173,7 @@ def test_pairs_from_a_list(clips, calls, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["batch.json", "summary.csv", "x", "y"]
     # The range is part of what a kept report must agree with.
     (tmp_path / "pairs.csv").write_text("a,b,name,start_a\nref.mp4,one.mp4,x,2\none.mp4,two.mp4,y,\n")
-    assert "1 aligned, 1 there already" in lac("--pairs", tmp_path / "pairs.csv", "-o", out).stdout
+    assert "1 done, 1 there already" in lac("--pairs", tmp_path / "pairs.csv", "-o", out).stdout
 
 
 def test_json_and_exit_status_without_a_folder(clips, calls):
