@@ -140,7 +140,7 @@ def align(
         from lactoolkit.report.bundle import check_output
 
         check_output(out, exports=exports, overwrite=overwrite)
-    labels = _read_labels(labels_a), _read_labels(labels_b)
+    labels = _read_labels(labels_a, a), _read_labels(labels_b, b)
     from lactoolkit.alignment.align import align_videos
 
     with compilation_notice(progress):
@@ -179,12 +179,16 @@ def align(
         raise click.exceptions.Exit(_NOT_ALIGNED)
 
 
-def _read_labels(path: Path | None) -> FrameLabels | list[NamedInterval]:
+def _read_labels(path: Path | None, video: Path) -> FrameLabels | list[NamedInterval]:
     if path is None:
         return []
     from lactoolkit.video.intervals import read_annotation
+    from lactoolkit.video.labels import FrameLabels, check_own_labels
 
-    return read_annotation(path)
+    labels = read_annotation(path)
+    if isinstance(labels, FrameLabels):
+        check_own_labels(path, labels, video)
+    return labels
 
 
 def _jobs(

@@ -15,7 +15,7 @@ from lactoolkit.errors import ManifestError, ParameterError, VideoError
 from lactoolkit.features.process_pool import FailedVideo, joined_reasons, run_items
 from lactoolkit.video.decoding import probe
 from lactoolkit.video.intervals import NamedInterval, read_annotation
-from lactoolkit.video.labels import BACKGROUND, FrameLabels
+from lactoolkit.video.labels import BACKGROUND, FrameLabels, check_own_labels
 
 _TOLERANCE = 0.1  # seconds: what the confidence of a pair is about
 # How votes of several references count: chosen on the training videos of four simulated tasks. A reference twice as
@@ -169,6 +169,7 @@ def transfer_labels(
                 f"{file}: has labels for {len(known)} frames, but {alignment.a.path} has at least "
                 f"{int(alignment.a.frames[-1]) + 1}; label every frame of the file, from 0 on"
             )
+        check_own_labels(file, known, alignment.a.path)
     count = max(int(alignments[0].b.frames[-1]) + 1, frame_count)
     chosen = [FrameLabels(one.phases, names, one.in_core) for one in frames]
     moved, confidence = carry_frame_labels(_kept(alignments, used), _kept(chosen, used), count)

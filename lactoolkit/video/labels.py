@@ -11,6 +11,7 @@ import numpy as np
 
 from lactoolkit.errors import ManifestError, ParameterError
 from lactoolkit.video.csv_table import read_table, replacing_text
+from lactoolkit.video.decoding import probe
 
 LABEL_COLUMNS = ("frame", "phase", "phase_name", "in_core")
 BACKGROUND = -1
@@ -158,6 +159,32 @@ def read_labels(path: str | Path, *, frame_count: int | None = None) -> FrameLab
         phase_names=tuple(names[k][0] if k in names else f"phase {k}" for k in range(count)),
         in_core=np.array(core, dtype=np.bool_),
     )
+
+
+def check_own_labels(path: str | Path, labels: FrameLabels, video: str | Path) -> None:
+    """Refuse labels for more frames than a video has: they are of another one.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file of the labels, for the message.
+    labels : FrameLabels
+        What it holds.
+    video : str or Path
+        The video; of a kind of file that does not count its frames, nothing is known.
+
+    Raises
+    ------
+    ManifestError
+        There are more labels than frames.
+    VideoError
+        The video cannot be read.
+    """
+    count = probe(video).frame_count
+    if count is not None and len(labels) > count:
+        raise ManifestError(
+            f"{path}: has labels for {len(labels)} frames, but {video} has {count}; give the labels of this video"
+        )
 
 
 def write_labels(labels: FrameLabels, path: str | Path) -> None:

@@ -144,6 +144,10 @@ def test_labels_are_shown_in_the_page_and_read_before_the_computation(known, cli
     result = lac(*arguments, "--labels-b", tmp_path / "none.csv", "--overwrite")
     assert result.exit_code == 1
     assert "none.csv" in result.stderr
+    (tmp_path / "long.csv").write_text("frame,phase\n" + "".join(f"{k},0\n" for k in range(1000)))
+    result = lac(*arguments, "--labels-b", tmp_path / "long.csv", "--overwrite")
+    assert result.exit_code == 1
+    assert "long.csv: has labels for 1000 frames" in result.stderr
     assert "a" not in known
     assert lac(*clips, "-o", tmp_path / "out", "--labels-a", tmp_path / "a.csv").exit_code == 2
 

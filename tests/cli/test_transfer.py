@@ -1,6 +1,7 @@
 """lac transfer: what it prints, writes and refuses."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,12 @@ def test_a_labelled_video_that_cannot_be_read_is_named_and_left_out(tmp_path):
         result = lac(*unreadable, "--labels", labels)
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr.startswith(f"Error: {broken}: ")
+
+
+def test_labels_of_another_video_are_refused():
+    result = lac(PAIR[1], PAIR[0], "--labels", SAMPLES / "hammer_slow.csv")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert re.search(r"hammer_slow.csv: has labels for 138 frames, but .*hammer_fast.mp4 has 113; give", result.stderr)
 
 
 def test_each_labelled_video_needs_its_labels():
