@@ -255,10 +255,15 @@ def _hit_table(alignment: Alignment) -> str:
             f"{format_timecode(float(times[0]))} - {format_timecode(float(times[-1]))}"
             for times in (hit.times_a, hit.times_b)
         ]
-        figures = [f"{hit.mean_confidence:.2f}", f"{hit.pacing:.2f}", f"{hit.p_value:.2g}", f"{hit.e_value:.1g}"]
+        figures = [f"{hit.mean_confidence:.2f}", f"{hit.pacing:.2f}", f"{hit.p_value:.2g}", _about(hit.e_value)]
         rows.append([str(number), *spans, str(len(hit)), *figures, "" if role == "chain" else role])
     header = ["hit", "A", "B", "pairs", "confidence", "pacing", "p", "by chance", ""]
     return format_table(header, rows, right=(0, 3, 4, 5, 6, 7))
+
+
+def _about(number: float) -> str:
+    """One significant digit, without an exponent from 1 to a hundred thousand."""
+    return f"{float(f'{number:.1g}'):g}"
 
 
 def _chain_line(alignment: Alignment) -> str:

@@ -120,7 +120,7 @@ def render_recording(folder: Path, name: str, person: int) -> None:
             for k in range(frames):
                 writer.write(desktop(scene, k / frames, person))
             starts.append(starts[-1] + seconds)
-    print(f"{name}.mp4: steps begin at", *starts[:-1], "s, the end is at", starts[-1], "s")
+    print(f"{name}.mp4: steps begin at", *(f"{start:g}" for start in starts[:-1]), f"s, the end is at {starts[-1]:g} s")
 
 
 def work(seconds: int, random: np.random.Generator) -> Iterator[np.ndarray]:

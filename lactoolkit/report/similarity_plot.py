@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -150,9 +151,7 @@ def _draw(alignment: Alignment) -> Figure:
                 _number_hit(axes, alignment.hits[position], position + 1)
         bar = figure.colorbar(path, cax=figure.add_subplot(places[1, 1]))
         bar.set_label("confidence of the match", fontsize=9)
-        figure.legend(
-            handles=_legend(alignment.hits[0]), loc="outside lower center", ncols=3, frameon=False, fontsize=8
-        )
+        figure.legend(handles=_legend(alignment.hits), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     axes.set_xlim(extent_a)
     axes.set_ylim(extent_b)
     lowest = axes
@@ -248,11 +247,11 @@ def _draw_gap(axes: Axes, gap: GapRun, left: float, bottom: float, alignment: Al
     axes.add_patch(tick)
 
 
-def _legend(hit: Hit) -> list[Line2D | Rectangle]:
+def _legend(hits: Sequence[Hit]) -> list[Line2D | Rectangle]:
     path_colour = matplotlib.colormaps[_PATH_COLOURS](0.8)
     entries: list[Line2D | Rectangle] = [Line2D([], [], color=path_colour, linewidth=3, label="matched frames")]
     for video, other in (("a", "b"), ("b", "a")):
-        if any(gap.video == video for gap in hit.gaps):
+        if any(gap.video == video for hit in hits for gap in hit.gaps):
             label = f"frames of {video.upper()} without counterpart in {other.upper()}"
             entries.append(Rectangle((0, 0), 1, 1, color=_COLOURS[video], linewidth=0, label=label))
     return entries

@@ -365,7 +365,7 @@ def test_several_hits_are_one_line_each(known, clips, tmp_path):
     again = make_hit(alignment.a, alignment.b, range(10, 30), range(40, 60), alignment.similarity, p_value=0.3)
     earlier = make_hit(alignment.a, alignment.b, range(0, 9), range(0, 9), alignment.similarity, p_value=0.04)
     known["alignment"] = dataclasses.replace(
-        alignment, hits=(alignment.hits[0], again, dataclasses.replace(earlier, score=5.0))
+        alignment, hits=(alignment.hits[0], again, dataclasses.replace(earlier, score=5.0, e_value=91.3))
     )
     result = lac(*clips, "--hits", "3", "-o", tmp_path / "out")
     assert known["hits"] == 3
@@ -373,7 +373,7 @@ def test_several_hits_are_one_line_each(known, clips, tmp_path):
     assert lines[2].split() == ["hit", "A", "B", "pairs", "confidence", "pacing", "p", "by", "chance"]
     assert lines[3].split()[:8] == ["1", "0:00.333", "-", "0:01.667", "0:00.500", "-", "0:01.167", "21"]
     assert lines[4].split()[-1] == "repetition"
-    assert lines[5].split()[7:] == ["9", *lines[5].split()[8:9], "1.00", "0.04", "0.02"]
+    assert lines[5].split()[7:] == ["9", *lines[5].split()[8:9], "1.00", "0.04", "90"]
     assert lines[7].startswith("In one order in both videos: hits 3, 1.")
     pairs = (tmp_path / "out" / "pairs.csv").read_text().splitlines()[1:]
     assert [line.split(",")[0] for line in pairs] == ["1"] * 21 + ["2"] * 20 + ["3"] * 9

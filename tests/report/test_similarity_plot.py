@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from report_alignments import make_alignment, make_video
 
+from lactoolkit.report import similarity_plot
 from lactoolkit.report.similarity_plot import mark_times, resample_matrix, write_similarity_plot
 
 
@@ -66,6 +67,14 @@ def test_short_axes_are_marked_in_seconds():
     axes = Figure().add_subplot()
     axes.set_xlim(0, 20)
     assert mark_times(axes.xaxis) == "s"
+
+
+def test_the_legend_names_what_any_hit_shows():
+    a, b = make_video(Path("a.mp4"), 90, 30), make_video(Path("b.mp4"), 80, 30)
+    whole, with_gap = (make_alignment(a, b, rows, range(len(rows))).hits[0] for rows in (range(9), [20, 21, 30, 31]))
+    labels = [entry.get_label() for entry in similarity_plot._legend([whole, with_gap])]
+    assert labels == ["matched frames", "frames of A without counterpart in B"]
+    assert [entry.get_label() for entry in similarity_plot._legend([whole])] == ["matched frames"]
 
 
 ROWS = list(range(10, 40)) + list(range(55, 70))
