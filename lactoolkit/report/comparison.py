@@ -7,16 +7,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from lactoolkit.alignment.compare import ComparedVideo, Comparison
 from lactoolkit.alignment.deviations import KINDS, Course
 from lactoolkit.report.alignment_json import describe_input, dump_document, plain
+from lactoolkit.report.figure_file import save_figure
 from lactoolkit.report.output_folder import ReportKind, check_folder, result_folder
 from lactoolkit.report.text import printable, shorten
 from lactoolkit.report.viewer import COMPARISON_VIEWER_FILES
@@ -126,25 +125,22 @@ def write_comparison(
             for one in result.videos:
                 writer.writerows(plain(deviation_rows(one)))
         (unfinished / "comparison.json").write_text(dump_document(comparison_document(result)), encoding="utf-8")
-        _write_plot(result, unfinished / "comparison.png")
+        save_figure(lambda: _draw(result), unfinished / "comparison.png")
         if html:
             write_comparison_viewer(result, unfinished, embed=embed, progress=progress)
     return Path(out)
 
 
-def _write_plot(result: Comparison, path: Path) -> None:
-    # Own defaults only: a user's matplotlibrc may not change what the report looks like.
-    with matplotlib.rc_context(matplotlib.rcParamsDefault):
-        count = len(result.videos)
-        figure = Figure(figsize=(9, 0.9 + 1.9 * count), layout="constrained")
-        FigureCanvasAgg(figure)
-        all_axes = figure.subplots(count, 1, squeeze=False)[:, 0]
-        for axes, one in zip(all_axes, result.videos, strict=True):
-            _draw_video(axes, one)
-        all_axes[-1].set_xlabel("time of the video (s)")
-        handles, labels = all_axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=9)
-        figure.savefig(path, dpi=150)
+def _draw(result: Comparison) -> Figure:
+    count = len(result.videos)
+    figure = Figure(figsize=(9, 0.9 + 1.9 * count), layout="constrained")
+    all_axes = figure.subplots(count, 1, squeeze=False)[:, 0]
+    for axes, one in zip(all_axes, result.videos, strict=True):
+        _draw_video(axes, one)
+    all_axes[-1].set_xlabel("time of the video (s)")
+    handles, labels = all_axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=9)
+    return figure
 
 
 def _draw_video(axes: Axes, one: ComparedVideo) -> None:

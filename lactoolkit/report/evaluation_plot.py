@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Patch
 
+from lactoolkit.report.figure_file import save_figure
 from lactoolkit.report.text import COLOUR_A, COLOUR_B, printable, shorten
 
-_DPI = 150
 _PANELS = (
     ("phase_accuracy_100", "core", "any"),
     ("progression_r2", "core", "any"),
@@ -48,9 +46,7 @@ def write_evaluation_plot(document: dict[str, Any], path: Path) -> None:
     OSError
         If the file cannot be written.
     """
-    with matplotlib.rc_context(matplotlib.rcParamsDefault):
-        FigureCanvasAgg(figure := _draw(document))
-        figure.savefig(path, dpi=_DPI)
+    save_figure(lambda: _draw(document), path)
 
 
 def _draw(document: dict[str, Any]) -> Figure:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from lactoolkit.alignment.repeats import Repetitions
+from lactoolkit.report.figure_file import save_figure
 from lactoolkit.report.similarity_plot import colour_limits, resample_matrix
 from lactoolkit.report.text import COLOUR_A, printable, shorten
 
@@ -33,10 +32,7 @@ def write_repetitions_plot(result: Repetitions, path: Path) -> None:
     OSError
         If the file cannot be written.
     """
-    # Own defaults only: a user's matplotlibrc may not change what the report looks like.
-    with matplotlib.rc_context(matplotlib.rcParamsDefault):
-        FigureCanvasAgg(figure := _draw(result))
-        figure.savefig(path, dpi=150)
+    save_figure(lambda: _draw(result), path)
 
 
 def _draw(result: Repetitions) -> Figure:

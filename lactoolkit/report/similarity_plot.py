@@ -9,7 +9,6 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -20,6 +19,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from lactoolkit.alignment.result import AlignedVideo, Alignment, GapRun, Hit
+from lactoolkit.report.figure_file import save_figure
 from lactoolkit.report.playback import long_gaps
 from lactoolkit.report.text import COLOUR_A, COLOUR_B, printable, shorten
 from lactoolkit.video.timecode import format_timecode
@@ -27,7 +27,6 @@ from lactoolkit.video.timecode import format_timecode
 # More cells than this along an axis could not be told apart in the picture.
 MOST_CELLS = 1000
 
-_DPI = 150
 # Thickness of the ticks that mark gap runs, as a part of the axis.
 _TICK = 0.012
 _NARROWEST_FIGURE = 7.4
@@ -58,10 +57,7 @@ def write_similarity_plot(alignment: Alignment, path: Path) -> None:
     OSError
         If the file cannot be written.
     """
-    # Own defaults only: a user's matplotlibrc may not change what the report looks like.
-    with matplotlib.rc_context(matplotlib.rcParamsDefault):
-        FigureCanvasAgg(figure := _draw(alignment))
-        figure.savefig(path, dpi=_DPI)
+    save_figure(lambda: _draw(alignment), path)
 
 
 def similarity_times(alignment: Alignment) -> tuple[np.ndarray, np.ndarray]:

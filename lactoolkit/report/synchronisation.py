@@ -7,15 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator
 
 from lactoolkit.alignment.synchronise import Synchronisation
 from lactoolkit.report.alignment_json import describe_input, dump_document, plain
+from lactoolkit.report.figure_file import save_figure
 from lactoolkit.report.grid_video import GridPanel, write_grid_video
 from lactoolkit.report.output_folder import ReportKind, check_folder, result_folder
 from lactoolkit.report.playback import SMOOTH_RATE
@@ -127,7 +126,7 @@ def write_synchronisation(
             writer.writeheader()
             writer.writerows(plain(sync_rows(result)))
         (unfinished / "sync.json").write_text(dump_document(sync_document(result)), encoding="utf-8")
-        _write_coverage(result, unfinished / "coverage.png")
+        save_figure(lambda: _draw_coverage(result), unfinished / "coverage.png")
         _write_grid(result, unfinished / "grid.mp4", progress)
     return Path(out)
 
@@ -153,35 +152,32 @@ def _write_grid(result: Synchronisation, path: Path, progress: bool) -> None:
     write_grid_video(panels, clock, path, frame_rate=rate, progress=progress)
 
 
-def _write_coverage(result: Synchronisation, path: Path) -> None:
-    # Own defaults only: a user's matplotlibrc may not change what the report looks like.
-    with matplotlib.rc_context(matplotlib.rcParamsDefault):
-        count = len(result.videos)
-        figure = Figure(figsize=(9, 1.6 + 0.34 * count), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes, number = figure.subplots(2, 1, sharex=True, height_ratios=(count, 2))
-        for position, one in enumerate(result.videos):
-            if not len(one.clock):
-                continue
-            colour = "0.75" if one.outlier else _COLOUR
-            length = float(one.clock[-1] - one.clock[0])
-            axes.barh(position, length, left=float(one.clock[0]), height=0.7, color=colour)
-            word = "outlier" if one.outlier else f"{one.confidence.mean():.2f}"
-            middle = float(one.clock[0]) + length / 2
-            axes.text(middle, position, word, color="white", ha="center", va="center", fontsize=8)
-        names = [printable(shorten(one.video.path.name, _NAME_LENGTH)) for one in result.videos]
-        shown = [name + (" *" if k == result.reference else "") for k, (name, _) in enumerate(names)]
-        axes.set_yticks(range(count), shown)
-        for label, (_, font) in zip(axes.get_yticklabels(), names, strict=True):
-            label.set_fontproperties(FontProperties(fname=str(font), size=9))
-            label.set_parse_math(False)
-        axes.set_ylim(count - 0.5, -0.5)
-        axes.set_title("who shows which part of the common clock, with the confidence (* reference)", fontsize=10)
-        edges = [start for start, _, _ in result.coverage] + [end for _, end, _ in result.coverage[-1:]]
-        if edges:
-            number.stairs([len(present) for _, _, present in result.coverage], edges, fill=True, color="0.6")
-        number.set_ylim(0, count + 0.5)
-        number.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
-        number.set_ylabel("videos")
-        number.set_xlabel("common clock (s)")
-        figure.savefig(path, dpi=150)
+def _draw_coverage(result: Synchronisation) -> Figure:
+    count = len(result.videos)
+    figure = Figure(figsize=(9, 1.6 + 0.34 * count), layout="constrained")
+    axes, number = figure.subplots(2, 1, sharex=True, height_ratios=(count, 2))
+    for position, one in enumerate(result.videos):
+        if not len(one.clock):
+            continue
+        colour = "0.75" if one.outlier else _COLOUR
+        length = float(one.clock[-1] - one.clock[0])
+        axes.barh(position, length, left=float(one.clock[0]), height=0.7, color=colour)
+        word = "outlier" if one.outlier else f"{one.confidence.mean():.2f}"
+        middle = float(one.clock[0]) + length / 2
+        axes.text(middle, position, word, color="white", ha="center", va="center", fontsize=8)
+    names = [printable(shorten(one.video.path.name, _NAME_LENGTH)) for one in result.videos]
+    shown = [name + (" *" if k == result.reference else "") for k, (name, _) in enumerate(names)]
+    axes.set_yticks(range(count), shown)
+    for label, (_, font) in zip(axes.get_yticklabels(), names, strict=True):
+        label.set_fontproperties(FontProperties(fname=str(font), size=9))
+        label.set_parse_math(False)
+    axes.set_ylim(count - 0.5, -0.5)
+    axes.set_title("who shows which part of the common clock, with the confidence (* reference)", fontsize=10)
+    edges = [start for start, _, _ in result.coverage] + [end for _, end, _ in result.coverage[-1:]]
+    if edges:
+        number.stairs([len(present) for _, _, present in result.coverage], edges, fill=True, color="0.6")
+    number.set_ylim(0, count + 0.5)
+    number.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
+    number.set_ylabel("videos")
+    number.set_xlabel("common clock (s)")
+    return figure

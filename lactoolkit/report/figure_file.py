@@ -1,0 +1,32 @@
+"""Figures as files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+_DPI = 150
+
+
+def save_figure(draw: Callable[[], Figure], path: Path) -> None:
+    """Draw a figure and save it, whatever backend and style the user has set for figures of their own.
+
+    Parameters
+    ----------
+    draw : callable
+        Draws the figure.
+    path : Path
+        The file, replaced if it exists; its extension says what kind it is.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    with matplotlib.rc_context(matplotlib.rcParamsDefault):
+        FigureCanvasAgg(figure := draw())
+        figure.savefig(path, dpi=_DPI)
