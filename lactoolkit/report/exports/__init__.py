@@ -178,7 +178,7 @@ def check_exports(names: Iterable[str]) -> None:
         if package and importlib.util.find_spec(package) is None:
             raise MissingDependencyError(
                 f"export {name!r} needs the package {package}; install it: `pip install {package}`, or all of them: "
-                "`pip install lactoolkit[export]`"
+                "`pip install 'lactoolkit[export]'`"
             )
 
 
