@@ -53,6 +53,10 @@ def test_edl_of_another_rate_says_so(tmp_path, write):
     folder = write(make_alignment(a, b, range(50, 150), range(100, 300, 2)), "edl")
     text = (folder / "edit_b.edl").read_text()
     assert "* SOURCE RATE 50.000 FPS, TIMECODES COUNT 25.000 FPS" in text
+    otio = pytest.importorskip("opentimelineio")
+    pytest.importorskip("otio_cmx3600_adapter")
+    (clip,) = otio.adapters.read_from_file(str(folder / "edit_b.edl"), rate=25).find_clips()
+    assert clip.source_range.start_time.to_timecode() == "02:00:02:05"
     # Ten frames of 50 are five of 25; two seconds in.
     assert "02:00:02:05 02:00:06:05 01:00:00:00 01:00:04:00" in text
 

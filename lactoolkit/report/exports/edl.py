@@ -45,8 +45,6 @@ def _list_of_a(edit: Edit) -> str:
 
 def _list_of_b(edit: Edit) -> str:
     lines = _head(edit, edit.b)
-    if edit.b.rate != edit.a.rate:
-        lines += [f"* SOURCE RATE {float(edit.b.rate):.3f} FPS, TIMECODES COUNT {float(edit.a.rate):.3f} FPS"]
     # B's timecode begins at the same time of day, counted at A's rate.
     origin = round(edit.b.start_frame / Fraction(round(edit.b.rate)) * round(edit.a.rate))
     if edit.b.drop_frame or edit.a.drop_frame:
@@ -55,6 +53,8 @@ def _list_of_b(edit: Edit) -> str:
         first = round(piece.b_start * edit.a.rate)
         length = round((piece.b_start + piece.b_length) * edit.a.rate) - first if piece.b_length else 0
         lines += _event(edit, number, edit.b, origin + first, length, piece.start, piece.length)
+        if number == 1 and edit.b.rate != edit.a.rate:  # readers take a comment before any event for an error
+            lines += [f"* SOURCE RATE {float(edit.b.rate):.3f} FPS, TIMECODES COUNT {float(edit.a.rate):.3f} FPS"]
     if len(edit.pieces) > _MOST_EVENTS:
         lines += [f"* {len(edit.pieces) - _MOST_EVENTS} MORE EVENTS DO NOT FIT INTO THIS FORMAT"]
     return "\n".join(lines) + "\n"
