@@ -62,9 +62,9 @@ def check_folder(out: str | os.PathLike[str], kind: ReportKind, *, overwrite: bo
     """
     folder = Path(out).resolve()
     if folder.exists():
+        _check_replaceable(out, folder, kind)
         if not overwrite:
             raise OutputError(f"{out}: exists already; choose another name, or pass --overwrite (overwrite=True)")
-        _check_replaceable(folder, kind)
     parent = _existing_parent(folder)
     if not parent.is_dir():
         raise OutputError(f"{out}: cannot be created, {parent} is a file; choose another place")
@@ -105,18 +105,18 @@ def result_folder(out: str | os.PathLike[str], kind: ReportKind, *, overwrite: b
             raise OutputError(str(error).replace(str(unfinished), str(out))) from error
 
 
-def _check_replaceable(folder: Path, kind: ReportKind) -> None:
+def _check_replaceable(out: str | os.PathLike[str], folder: Path, kind: ReportKind) -> None:
     if not folder.is_dir():
-        raise OutputError(f"{folder}: is a file, not a report; it is not replaced, choose another name")
+        raise OutputError(f"{out}: is a file, not a report; it is not replaced, choose another name")
     names = {entry.name for entry in folder.iterdir()}
     foreign = sorted(names - set(kind.files))
     if foreign:
         raise OutputError(
-            f"{folder}: holds files that are no part of a report ({foreign[0]}) and is not replaced; "
+            f"{out}: holds files that are no part of a report ({foreign[0]}) and is not replaced; "
             "move them away or choose another name"
         )
     if names and not _is_report(folder / kind.document, kind.format_name):
-        raise OutputError(f"{folder}: was not written by {kind.command} and is not replaced; choose another name")
+        raise OutputError(f"{out}: was not written by {kind.command} and is not replaced; choose another name")
 
 
 def _is_report(file: Path, format_name: str) -> bool:
