@@ -155,6 +155,7 @@ def synchronise(
     """
     paths = find_videos(inputs)
     if len(paths) < 2:
+        probe(paths[0])  # a misspelt folder is no video at all
         raise ParameterError(f"{paths[0]}: one video alone; name two or more to synchronise")
     if model not in ("auto", "offset", "warp"):
         raise ParameterError(f"model (--model) is {model!r}; choose auto, offset or warp")

@@ -124,3 +124,9 @@ def test_one_video_is_not_enough(clips):
     result = lac(clips / "cam0.mp4")
     assert result.exit_code == 1
     assert "two or more" in result.stderr
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    result = lac(tmp_path / "cameros")
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {tmp_path / 'cameros'}: no such file; check the name and the folder\n"
