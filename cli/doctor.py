@@ -67,7 +67,10 @@ def _describe(findings: dict[str, Any]) -> list[str]:
         ["Numba CUDA", findings["numba_cuda"]["state"]],
         ["OpenCV", findings["opencv"]],
         ["cache", f"{cache['path']} ({cache['size_bytes'] / 1e6:.1f} MB of {cache['limit_bytes'] / 1e6:.0f} MB)"],
-        *([f"encoder {name}", state] for name, state in findings["encoders"].items()),
+        *(
+            [f"encoder {name}", state if state == "ready" else "not ready; `lac encoders` says what to do"]
+            for name, state in findings["encoders"].items()
+        ),
     ]
     tests = [[test["status"], test["backend"], test["detail"]] for test in findings["self_tests"]]
     return [

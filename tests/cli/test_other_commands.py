@@ -1,6 +1,7 @@
 """lac extract, encoders and doctor."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -87,6 +88,9 @@ def test_doctor_finds_this_installation_healthy(cache):
     assert result.exit_code == 0, result.stdout
     assert "failed" not in result.stdout
     assert str(cache) in result.stdout
+    for encoder in available_encoders():
+        state = "ready" if encoder.ready else "not ready; `lac encoders` says what to do"
+        assert re.search(rf"^encoder {encoder.name} +{state}$", result.stdout, re.MULTILINE)
     for backend in ("cpu on cpu", "torch on cpu", "best local path"):
         assert any(line.startswith("passed") and backend in line for line in result.stdout.splitlines())
 
