@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from lactoolkit.alignment.align import align_videos
-from lactoolkit.alignment.result import Alignment, Hit
+from lactoolkit.alignment.result import AlignedVideo, Alignment, Hit
 from lactoolkit.errors import ManifestError, ParameterError, VideoError
 from lactoolkit.features.process_pool import FailedVideo, joined_reasons, run_items
-from lactoolkit.video.decoding import probe
+from lactoolkit.video.decoding import VideoInfo, probe
 from lactoolkit.video.intervals import NamedInterval, read_annotation
 from lactoolkit.video.labels import BACKGROUND, FrameLabels, check_own_labels
 
@@ -151,7 +151,7 @@ def transfer_labels(
     if frames and intervals:
         raise ParameterError("labels of frames and of intervals cannot be mixed; give files of one kind")
     names = _common_names(files, frames)
-    frame_count = probe(video).frame_count or 0  # if it cannot be read, that is said once
+    info = probe(video)  # if it cannot be read, that is said once
     outcomes = list(run_items(lambda one: align_videos(one, video, **options), sources))
     alignments = [outcome.result for outcome in outcomes if outcome.result is not None]
     readable = tuple(outcome.result is not None for outcome in outcomes)
@@ -170,10 +170,20 @@ def transfer_labels(
                 f"{int(alignment.a.frames[-1]) + 1}; label every frame of the file, from 0 on"
             )
         check_own_labels(file, known, alignment.a.path)
-    count = max(int(alignments[0].b.frames[-1]) + 1, frame_count)
+    count = _frame_count(info, alignments[0].b)
     chosen = [FrameLabels(one.phases, names, one.in_core) for one in frames]
     moved, confidence = carry_frame_labels(_kept(alignments, used), _kept(chosen, used), count)
     return TransferredLabels(moved, confidence, tuple(alignments), used, failed)
+
+
+def _frame_count(info: VideoInfo, video: AlignedVideo) -> int:
+    """Number of native frames: as the container counts them, unless an edit list, which cuts the length, hides some."""
+    seen = int(video.frames[-1]) + 1
+    claimed = max(info.frame_count or 0, seen)
+    step = int(np.diff(video.frames).max(initial=1))
+    if info.duration is None or (info.duration - float(video.times[-1])) * info.frame_rate > step + 1:
+        return claimed  # a range was analysed, or the file is damaged
+    return int(np.clip(claimed, seen, max(round(info.duration * info.frame_rate), seen)))
 
 
 def carry_frame_labels(

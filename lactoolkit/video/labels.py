@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from lactoolkit.errors import ManifestError, ParameterError
+from lactoolkit.video.container import open_video
 from lactoolkit.video.csv_table import read_table, replacing_text
-from lactoolkit.video.decoding import probe
 
 LABEL_COLUMNS = ("frame", "phase", "phase_name", "in_core")
 BACKGROUND = -1
@@ -180,8 +180,9 @@ def check_own_labels(path: str | Path, labels: FrameLabels, video: str | Path) -
     VideoError
         The video cannot be read.
     """
-    count = probe(video).frame_count
-    if count is not None and len(labels) > count:
+    with open_video(Path(video)) as (_, stream):
+        count = stream.frames  # 0: not counted
+    if count and len(labels) > count:
         raise ManifestError(
             f"{path}: has labels for {len(labels)} frames, but {video} has {count}; give the labels of this video"
         )

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from report_alignments import make_alignment, make_video
+from videos import render_video
 
 from lactoolkit import transfer_labels
 from lactoolkit.alignment.transfer import carry_frame_labels, carry_intervals, carry_times
 from lactoolkit.errors import ManifestError, ParameterError
+from lactoolkit.video.decoding import read_frames
 from lactoolkit.video.intervals import NamedInterval, read_annotation, read_intervals
 from lactoolkit.video.labels import FrameLabels, phase_labels, read_labels
 
@@ -124,6 +126,25 @@ def test_sample_pair_receives_its_true_phases(tmp_path, monkeypatch):
     assert given[truth.in_core].mean() > 0.9
     assert given[~truth.in_core].mean() < 0.1
     assert moved.significant
+
+
+@pytest.mark.parametrize("frame_rate", [None, 7])
+def test_frames_that_an_edit_list_hides_receive_no_labels(frame_rate, tmp_path, monkeypatch):
+    monkeypatch.setenv("LACTOOLKIT_CACHE", str(tmp_path))
+    pictures = np.concatenate([batch.images for batch in read_frames(SAMPLES / "hammer_fast.mp4")])
+    for name, hidden in (("whole.mp4", 0), ("trimmed.mp4", 20)):
+        render_video(
+            tmp_path / name,
+            count=len(pictures),
+            first_tick=-hidden * 400,
+            picture=lambda number, *_: pictures[number],
+            width=224,
+            height=224,
+        )
+        moved = transfer_labels(
+            SAMPLES / "hammer_slow.mp4", tmp_path / name, SAMPLES / "hammer_slow.csv", frame_rate=frame_rate
+        )
+        assert len(moved.labels) == len(pictures) - hidden
 
 
 def test_one_file_of_labels_for_each_reference():
