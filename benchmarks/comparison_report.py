@@ -18,6 +18,7 @@ COLUMNS = (
     ("tau", "tau", "core", "any", 2),
     ("AP@5", "ap_5", "whole", "any", 3),
     ("agreement", "phase_agreement", "whole", "any", 3),
+    ("every frame", "phase_agreement_carried", "whole", "any", 3),
     ("not near a boundary", "phase_agreement_inside", "whole", "any", 2),
     ("boundary error", "boundary_error", "whole", "any", 1),
     ("IoU", "core_iou", "whole", "any", 2),

@@ -31,6 +31,7 @@ _SECTIONS: dict[str, tuple[tuple[str, str], ...]] = {
     "alignments of pairs": (
         ("phase_agreement", "core"),
         ("phase_agreement", "whole"),
+        ("phase_agreement_carried", "whole"),
         ("phase_agreement_inside", "whole"),
         ("phase_agreement_phases", "whole"),
         ("boundary_error", "core"),

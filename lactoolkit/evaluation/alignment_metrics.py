@@ -167,6 +167,42 @@ def phase_agreement(
     return Agreement(float(agree.mean()), share_inside, agreeing, matched)
 
 
+def carried_agreement(path: np.ndarray, phases_a: np.ndarray, phases_b: np.ndarray) -> float:
+    """Phase agreement of every frame of the aligned stretches, matched or not.
+
+    Each frame from the first to the last matched one is carried over to the other video, linear between matched pairs:
+    an alignment cannot gain by matching only what is easy.
+
+    Parameters
+    ----------
+    path : ndarray, shape (L, 2)
+        Matched frames.
+    phases_a, phases_b : ndarray, int
+        Phase of every frame, -1 for background.
+
+    Returns
+    -------
+    float
+        Share of frames that are carried to one in the same phase, mean of both directions; frames that are background
+        or are carried to it are wrong. 0 without a path.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> path = np.array([[0, 0], [4, 2]])  # goes to 0, .5, 1, 1.5, 2 (halves to even ones), and to 0, 2, 4
+    >>> carried_agreement(path, np.array([0, 0, 0, 1, 1]), np.array([0, 1, 1]))  # 4 of 5 and 2 of 3
+    0.7333333333333334
+    """
+    if not len(path):
+        return 0.0
+    shares = []
+    for pairs, own, other in ((path, phases_a, phases_b), (path[:, ::-1], phases_b, phases_a)):
+        frames = np.arange(pairs[0, 0], pairs[-1, 0] + 1)
+        partners = np.round(warp_positions(frames, pairs)).astype(int)
+        shares.append(((own[frames] == other[partners]) & (own[frames] >= 0)).mean())
+    return float(np.mean(shares))
+
+
 def near_boundary(phases: np.ndarray, near: int) -> np.ndarray:
     """Which frames are among the last or first ``near`` frames beside a change of label, shape (T,), bool."""
     result = np.zeros(len(phases), bool)

@@ -15,6 +15,7 @@ from lactoolkit.alignment.tables import similarity_table
 from lactoolkit.evaluation.alignment_metrics import (
     BINS,
     boundary_errors,
+    carried_agreement,
     confidence_bins,
     interval_overlap,
     linear_stretch,
@@ -249,12 +250,13 @@ def alignment_measures(
     bins : ndarray, shape (3, BINS), or None
         Right pairs of frames, sum of confidences and number by confidence, over all pairs of videos.
     """
-    agreements, errors, bins, empty = [], [], [], []
+    agreements, carried, errors, bins, empty = [], [], [], [], []
     overlaps: list[_Side] = []
     for a, b in pairs:
         path, confidence = align(a, b)
         phases_a, phases_b = a.labels.phases, b.labels.phases
         agreements.append(phase_agreement(path, phases_a, phases_b, phase_count, TOLERANCE))
+        carried.append(carried_agreement(path, phases_a, phases_b))
         errors.append(boundary_errors(path, phases_a, phases_b))
         overlaps += list(_overlaps(path, (a, b), len(overlaps) // 2))
         empty.append(not len(path))
@@ -271,6 +273,7 @@ def alignment_measures(
         Key("phase_agreement", view, frames): Measure(
             MeanOfRatios(np.array([one.share for one in agreements]), ones), groups
         ),
+        Key("phase_agreement_carried", view, frames): Measure(MeanOfRatios(np.array(carried), ones), groups),
         Key("phase_agreement_inside", view, frames): Measure(
             MeanOfRatios(np.nan_to_num(inside), ~np.isnan(inside)), groups
         ),

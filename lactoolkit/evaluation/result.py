@@ -53,6 +53,7 @@ METRICS: dict[str, Metric] = {
     "ap_10": Metric("AP@10", "higher"),
     "ap_15": Metric("AP@15", "higher"),
     "phase_agreement": Metric("phase agreement", "higher"),
+    "phase_agreement_carried": Metric("phase agreement, every frame", "higher"),
     "phase_agreement_inside": Metric("phase agreement, not near a boundary", "higher"),
     "phase_agreement_phases": Metric("phase agreement, mean of phases", "higher"),
     "boundary_error": Metric("boundary error, mean (frames)", "lower", 1),

@@ -7,6 +7,7 @@ from sklearn.metrics import jaccard_score, precision_score, recall_score
 
 from lactoolkit.evaluation.alignment_metrics import (
     boundary_errors,
+    carried_agreement,
     chance_boundary_errors,
     confidence_bins,
     interval_overlap,
@@ -48,6 +49,16 @@ def test_boundary_errors_by_hand():
     # From B: 4 is matched to 6 (true: 5), 6 to 7 (true: 8).
     path = np.array([[4, 2], [6, 4], [7, 6]])
     assert boundary_errors(path, A, B).tolist() == [1, 1, 1, 1]
+
+
+def test_every_frame_is_carried_over():
+    # A's 2 to 9 go to 0 1 3 4 4 (halfway to 5) 5 6 and 9; B's 0 to 9 to 2 3 4 4 5 7 8 8 9 and 9.
+    assert carried_agreement(TRUE_PATH, A, B) == 1
+    # Background on both sides is no agreement: 2 of 10 frames.
+    assert carried_agreement(np.array([[0, 0], [9, 9]]), A, A) == 0.8
+    # One frame of six is in another phase, although both matched pairs agree.
+    assert carried_agreement(np.array([[0, 0], [5, 5]]), np.repeat([0, 1], [4, 2]), np.repeat([0, 1], 3)) == 5 / 6
+    assert carried_agreement(np.zeros((0, 2), int), A, B) == 0
 
 
 def test_no_path_is_as_wrong_as_can_be():
