@@ -85,8 +85,8 @@ class PairEvidence:
         inside = (path.pairs >= (i, j)).all(axis=1) & (path.pairs < (i_stop, j_stop)).all(axis=1)
         rows, columns = path.pairs[inside].T
         score = path.score
-        if not inside.all() or self._table.settings != self._settings:
-            # A part of a long hit is judged by what the part scores; the whole can only be better.
+        if not inside.all() or self._table.settings != self._settings or self._settings.least_motion:
+            # Judged is the score through all frames, of a long hit that of a part: the whole can only be better.
             part = window[rows.min() - i : rows.max() + 1 - i, columns.min() - j : columns.max() + 1 - j]
             score = best_local_path(part, self._settings.gap_open, self._settings.gap_extend).score
         cosine = float(np.einsum("ld,ld->l", u[rows - i], v[columns - j]).mean())

@@ -91,7 +91,7 @@ class Hit:
     confidence : ndarray, shape (L,), float32
         Confidence of each pair, between 0 and 1.
     score : float
-        Smith-Waterman score of the path, ends that were left out included.
+        Smith-Waterman score of the path through the frames it was sought in, ends that were left out included.
     p_value : float
         Probability that videos of different processes give an alignment this convincing, between 0.001 and 1.
     e_value : float

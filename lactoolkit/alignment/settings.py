@@ -31,6 +31,9 @@ class AlignmentSettings:
     end_level : float
         Share of the mean cosine of a hit that its first and last pairs must reach, see
         :func:`lactoolkit.alignment.ends.without_poor_ends`; 0 leaves the ends where the score puts them.
+    least_motion : float
+        How much a frame must differ from the last one kept for a path to be sought through it, in usual distances of
+        neighbouring frames, see :func:`lactoolkit.alignment.moving_frames.moving_frames`; 0 keeps all.
     """
 
     margin: float = 0.75
@@ -39,19 +42,24 @@ class AlignmentSettings:
     temperature: float = 1.0
     background: str = "lines"
     end_level: float = 0.5
+    least_motion: float = 0.0
 
     def __post_init__(self) -> None:
         if self.background not in BACKGROUNDS:
             raise ParameterError(f"background is {self.background!r}; choose one of {', '.join(BACKGROUNDS)}")
         if not 0 <= self.end_level < 1:
             raise ParameterError(f"end_level is {self.end_level}; pass a share of the mean cosine, 0 to below 1")
+        if not self.least_motion >= 0:
+            raise ParameterError(f"least_motion is {self.least_motion}; pass a multiple of the usual motion, 0 or more")
 
 
 # Between recordings of a minute and more, chance grows along the whole diagonal at the usual settings and swallows what
 # the two have in common; at these a path through unrelated frames dies out. benchmarks/results/long_videos.md.
 _LONG = AlignmentSettings(margin=1.25, gap_open=1.0, gap_extend=1.0)
 _LONG_FRAMES = 1000
-_TRAINED = AlignmentSettings(margin=1.25, gap_open=0.2, gap_extend=0.2, background="table", end_level=0.0)
+_TRAINED = AlignmentSettings(
+    margin=1.25, gap_open=0.2, gap_extend=0.2, background="table", end_level=0.0, least_motion=1.0
+)
 
 
 def default_settings(encoder: str, frames: int = 0) -> AlignmentSettings:
@@ -59,7 +67,9 @@ def default_settings(encoder: str, frames: int = 0) -> AlignmentSettings:
 
     Untrained features resemble each other for reasons other than the process, each frame in its own way, so every frame
     is judged by its own background. A trained encoder has learnt not to see these, and a frame outside the process is
-    like none of it. Where both videos are long, a pair must stand out more and gaps cost more.
+    like none of it; a path through the frames in which something moves is closer to the truth with it (with untrained
+    features so on simulated videos, not on real ones). Where both videos are long, a pair must stand out more and gaps
+    cost more.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from lactoolkit.alignment.confidence import posterior_near
 from lactoolkit.alignment.ends import without_poor_ends
+from lactoolkit.alignment.moving_frames import MovingFrames, moving_frames, over_all_frames
 from lactoolkit.alignment.settings import AlignmentSettings
 from lactoolkit.alignment.similarity import Embeddings, calibrated_embeddings, calibrated_similarity
 from lactoolkit.kernels.long_pairs import Area, best_local_path_embeddings
@@ -36,7 +37,11 @@ class SimilarityTable(Protocol):
         """Similarity of each pair of a path, shape (L,), float32."""
 
     def best_paths(self, count: int) -> list[LocalPath]:
-        """Up to ``count`` best local paths without their poor ends; no two share rows and columns both."""
+        """Up to ``count`` best local paths, none with rows and columns both of another.
+
+        They are sought through the frames in which something moves, and end where
+        :func:`lactoolkit.alignment.ends.without_poor_ends` says.
+        """
 
     def posterior_near(self, path: LocalPath, others: Sequence[LocalPath], reach: int) -> np.ndarray:
         """See :func:`lactoolkit.alignment.confidence.posterior_near`; areas of other paths are forbidden."""
@@ -95,10 +100,14 @@ class StoredTable:
         return self._values[path.pairs[:, 0], path.pairs[:, 1]]
 
     def best_paths(self, count: int) -> list[LocalPath]:
-        """Up to ``count`` best local paths without their poor ends; no two share rows and columns both."""
+        """Up to ``count`` best local paths through moving frames; see :class:`SimilarityTable`."""
+        u, v = (moving_frames(side, self.settings.least_motion) for side in (self._u, self._v))
+        values = self._values
+        if not (u.all and v.all):
+            values = calibrated_similarity(u, v, self.settings.margin, self.settings.background)
         gaps = self.settings.gap_open, self.settings.gap_extend
-        paths = best_local_paths(self._values, *gaps, count, exclude="area")
-        return [_trimmed(path, self._u, self._v, self.settings) for path in paths]
+        paths = best_local_paths(values, *gaps, count, exclude="area")
+        return [_completed(path, u, v, self.settings) for path in paths]
 
     def posterior_near(self, path: LocalPath, others: Sequence[LocalPath], reach: int) -> np.ndarray:
         """Posterior probability near each pair; areas of other paths are forbidden."""
@@ -145,12 +154,17 @@ class TiledTable:
         return np.einsum("lk,lk->l", self._x[rows], self._y[columns])
 
     def best_paths(self, count: int) -> list[LocalPath]:
-        """Up to ``count`` best local paths without their poor ends; no two share rows and columns both."""
+        """Up to ``count`` best local paths through moving frames; see :class:`SimilarityTable`."""
+        u, v = (moving_frames(side, self.settings.least_motion) for side in (self._u, self._v))
+        x, y = self._x, self._y
+        if not (u.all and v.all):
+            settings = self.settings
+            x, y = calibrated_embeddings(u, v, settings.margin, settings.background, progress=self._progress)
         paths: list[LocalPath] = []
         while len(paths) < count:
             with tqdm(
                 desc=f"hit {len(paths) + 1}",
-                total=self.shape[0] * self.shape[1],
+                total=len(x) * len(y),
                 unit="pair",
                 unit_scale=True,
                 delay=1,
@@ -158,8 +172,8 @@ class TiledTable:
                 disable=not self._progress,
             ) as bar:
                 path = best_local_path_embeddings(
-                    self._x,
-                    self._y,
+                    x,
+                    y,
                     self.settings.gap_open,
                     self.settings.gap_extend,
                     forbidden=[path_area(other) for other in paths],
@@ -168,7 +182,7 @@ class TiledTable:
             if not len(path) or (paths and not path.score > 0):
                 break
             paths.append(path)
-        return [_trimmed(path, self._u, self._v, self.settings) for path in paths]
+        return [_completed(path, u, v, self.settings) for path in paths]
 
     def posterior_near(self, path: LocalPath, others: Sequence[LocalPath], reach: int) -> np.ndarray:
         """Posterior probability near each pair; areas of other paths are forbidden."""
@@ -214,17 +228,13 @@ def area_means(values: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     return values, (steps[0], steps[1])
 
 
-def _trimmed(path: LocalPath, u: Embeddings, v: Embeddings, settings: AlignmentSettings) -> LocalPath:
-    """A path without its poor ends, see :func:`lactoolkit.alignment.ends.without_poor_ends`."""
-    if settings.end_level == 0:
-        return path
-    cosines = np.concatenate(
-        [
-            np.einsum("ld,ld->l", u[part[:, 0]], v[part[:, 1]])
-            for part in np.split(path.pairs, range(_CHUNK, len(path), _CHUNK))
-        ]
-    )
-    return without_poor_ends(path, cosines, settings.end_level)
+def _completed(path: LocalPath, u: MovingFrames, v: MovingFrames, settings: AlignmentSettings) -> LocalPath:
+    """A path through the frames that were kept, without its poor ends, as one through all frames."""
+    if settings.end_level:
+        parts = np.split(path.pairs, range(_CHUNK, len(path), _CHUNK))
+        cosines = np.concatenate([np.einsum("ld,ld->l", u[part[:, 0]], v[part[:, 1]]) for part in parts])
+        path = without_poor_ends(path, cosines, settings.end_level)
+    return over_all_frames(path, u, v)
 
 
 def path_area(path: LocalPath) -> Area:
