@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from lactoolkit.errors import ParameterError, VideoError, VideoWarning
 from lactoolkit.video.container import PacketDecoder, open_video
-from lactoolkit.video.smpte import has_drop_frame, parse_smpte, standard_rate
+from lactoolkit.video.smpte import counted_rate, has_drop_frame, parse_smpte
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class MediaFacts:
     path : Path
         The file.
     rate : Fraction
-        Frames per second, the standard rate where it is one.
+        Frames per second, the standard rate where it is one; see :func:`lactoolkit.video.smpte.counted_rate`.
     start_frame : int
         The first frame's timecode in frames since 00:00:00:00; 0 where the file has none.
     drop_frame : bool
@@ -74,7 +74,8 @@ def read_media_facts(path: str | Path) -> MediaFacts:
         first = next(PacketDecoder(container, stream).frames(), None)
         if first is None:
             raise VideoError(f"{path}: no frame can be decoded; copy or record the video again")
-        rate = standard_rate(float(stream.average_rate or stream.guessed_rate or 25))
+        spacing = float(stream.base_rate) if stream.base_rate else None
+        rate = counted_rate(float(stream.average_rate or stream.guessed_rate or 25), spacing)
         start = (container.start_time or 0) / 1e6
         shown = start
         if first.pts is not None and stream.time_base is not None:

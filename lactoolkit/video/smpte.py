@@ -23,6 +23,7 @@ STANDARD_RATES = (
     Fraction(120),
 )
 _SAME = 2e-4  # relative; 29.97 and 30 are five times as far apart
+_TRIMMED = 0.02  # relative; 24 and 25 are twice as far apart
 
 _TIMECODE = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})([:;.,])(\d{2,3})")
 
@@ -49,6 +50,37 @@ def standard_rate(frame_rate: float) -> Fraction:
     if abs(float(nearest) - frame_rate) <= _SAME * frame_rate:
         return nearest
     return Fraction(frame_rate).limit_denominator(1001)
+
+
+def counted_rate(average: float, spacing: float | None) -> Fraction:
+    """Rate at which editing programs count the frames of a file.
+
+    The average is off where a file was trimmed and its last frame lasts longer or shorter than the others: 60.44
+    instead of 59.94 in two seconds.
+
+    Parameters
+    ----------
+    average : float
+        Frames per second over the whole file.
+    spacing : float, optional
+        Rate of which all timestamps are multiples, where that is known.
+
+    Returns
+    -------
+    Fraction
+        The standard rate that the average stands for, else the one by which frames are spaced, if there is one within
+        2 % of the average, else the average.
+
+    Examples
+    --------
+    >>> counted_rate(60.44, 59.94)
+    Fraction(60000, 1001)
+    """
+    rate = standard_rate(average)
+    if rate in STANDARD_RATES or spacing is None or abs(spacing - average) > _TRIMMED * average:
+        return rate
+    spaced = standard_rate(spacing)
+    return spaced if spaced in STANDARD_RATES else rate
 
 
 def format_smpte(frame: int, rate: Fraction, *, drop_frame: bool = False) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lactoolkit.errors import ParameterError
-from lactoolkit.video.smpte import format_smpte, parse_smpte, standard_rate
+from lactoolkit.video.smpte import counted_rate, format_smpte, parse_smpte, standard_rate
 
 NTSC, NTSC_60, FILM = Fraction(30000, 1001), Fraction(60000, 1001), Fraction(24000, 1001)
 
@@ -68,6 +68,24 @@ def test_drop_frame_as_opentimelineio_counts(frame):
 )
 def test_standard_rates(measured, exact):
     assert standard_rate(measured) == exact
+
+
+@pytest.mark.parametrize(
+    ("average", "spacing", "rate"),
+    [
+        # Two seconds of 59.94 and 30 without the length of the last frame.
+        (105 / (104 / 59.94), 59.94, NTSC_60),
+        (67 / (66 / 30 + 1e-3), 30, 30),
+        (29.9417, 30, 30),  # a last frame of 1.8
+        (29.97, 30, NTSC),  # timestamps in milliseconds hide the difference
+        (29.97, None, NTSC),
+        (27.3, 30, Fraction(273, 10)),  # a phone that slows down in the dark
+        (27.3, 90000, Fraction(273, 10)),
+        (12.5, 12.5, Fraction(25, 2)),
+    ],
+)
+def test_trimmed_files_are_counted_by_the_spacing_of_their_frames(average, spacing, rate):
+    assert counted_rate(average, spacing) == rate
 
 
 @pytest.mark.parametrize("text", ["00:01:00;00", "00:01:00;01", "0:00", "01:60:00:00", "00:00:00:30", "x"])
