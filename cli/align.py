@@ -32,7 +32,7 @@ _GAPS, _GAP_SECONDS = 5, 0.5  # gaps printed at most, and their least length
 _NOT_ALIGNED = 3  # exit status of --fail-on-none
 
 
-@click.command(epilog=export_epilog())
+@click.command(epilog=export_epilog(), short_help="Match the frames of two videos, or of many with one.")
 @click.argument("videos", nargs=-1, type=video_path(), metavar="A B [MORE...]")
 @report_options("lac align")
 @embedding_options

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lactoolkit.alignment.deviations import Deviation
 
 
-@click.command()
+@click.command(short_help="Find what deviates from a reference.")
 @click.argument("reference", type=video_path())
 @click.argument("videos", nargs=-1, required=True, type=video_path(), metavar="FOLDER|VIDEO...")
 @click.option(

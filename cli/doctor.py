@@ -12,7 +12,7 @@ from .options import wants_progress
 from .tables import format_table
 
 
-@click.command()
+@click.command(short_help="Check the installation; empty the cache.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--clear-cache", is_flag=True, help="Delete the features that were kept, and do nothing else.")
 def doctor(as_json: bool, clear_cache: bool) -> None:

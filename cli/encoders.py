@@ -7,7 +7,7 @@ import click
 from .tables import format_table
 
 
-@click.command()
+@click.command(short_help="List the frame encoders.")
 def encoders() -> None:
     """List the frame encoders, whether they are ready to use, and what to do if not.
 

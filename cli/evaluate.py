@@ -11,7 +11,7 @@ from .evaluation_tables import describe_evaluation
 from .options import network_options, report_options, wants_progress
 
 
-@click.command()
+@click.command(short_help="Measure an encoder on labelled videos.")
 @click.argument("encoder")
 @click.argument("manifest", type=click.Path(path_type=Path))
 @report_options("lac evaluate")

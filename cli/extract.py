@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lactoolkit.features.store import StoreSummary
 
 
-@click.command()
+@click.command(short_help="Store frames and features of many videos.")
 @click.argument("videos", nargs=-1, required=True, type=video_path(), metavar="VIDEO|FOLDER...")
 @click.option(
     "-o", "--out", "store", required=True, type=click.Path(path_type=Path), metavar="STORE", help="Folder to write to."

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LAYOUTS = ("folder", "csv", "indexed", "carl", "penn-action")
 
 
-@click.command()
+@click.command(short_help="List the videos of a folder or data set.")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE.csv", help="Write the list to this file.")
 @click.option(

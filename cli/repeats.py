@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lactoolkit.alignment.repeats import Repetitions
 
 
-@click.command()
+@click.command(short_help="Count the repetitions in one video.")
 @click.argument("video", type=video_path())
 @report_options("lac repeats")
 @embedding_options

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lactoolkit.retrieval import FoundFrame, Retrieval
 
 
-@click.command()
+@click.command(short_help="Find the same moment in other videos.")
 @click.argument("query", type=video_path())
 @click.argument("videos", nargs=-1, type=video_path(), metavar="[VIDEO|FOLDER]...")
 @click.option("--frame", type=int, metavar="N", help="The frame of QUERY to look for, counted from 0.")

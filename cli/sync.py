@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lactoolkit.alignment.synchronise import Synchronisation
 
 
-@click.command()
+@click.command(short_help="Put several cameras or takes on one clock.")
 @click.argument("videos", nargs=-1, required=True, type=video_path(), metavar="FOLDER|VIDEO...")
 @report_options("lac sync")
 @click.option(

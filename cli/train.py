@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lactoolkit.training.trainer import TrainingResult
 
 
-@click.command()
+@click.command(short_help="Learn an encoder from unlabelled videos.")
 @click.argument("source", type=video_path(), metavar="FOLDER|MANIFEST")
 @click.option(
     "-o", "--out", "folder", required=True, type=click.Path(path_type=Path), metavar="RUN", help="Folder of the run."

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _NOT_ALIGNED = 3
 
 
-@click.command()
+@click.command(short_help="Carry labels of one video over to another.")
 @click.argument("references", nargs=-1, required=True, type=video_path(), metavar="A...")
 @click.argument("video", type=video_path(), metavar="B")
 @click.option(

@@ -41,6 +41,7 @@ def test_help_lists_all_commands_and_an_example():
     assert result.exit_code == 0
     assert re.search(r"Example:\n +lac align", result.output)
     assert all(re.search(rf"^  {name} ", result.output, re.MULTILINE) for name in main.commands)
+    assert "..." not in result.output.partition("Commands:")[2]  # nothing is cut off
 
 
 def test_version():
