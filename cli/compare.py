@@ -121,12 +121,13 @@ def _describe(result: Comparison, out: Path | None, quiet: bool) -> list[str]:
 
 
 def _describe_video(one: ComparedVideo) -> str:
+    from lactoolkit.report.comparison import describe_match
     from lactoolkit.video.timecode import format_timecode
 
     name = click.format_filename(one.video.path)
-    doubt = "" if one.course.verdict == "aligned" else f" (match with the reference: {one.course.verdict})"
+    doubt = describe_match(one)
     if not one.deviations:
-        return f"{name}{doubt}: nothing conspicuous."
+        return f"{name}{doubt}: nothing conspicuous{' in what was matched, perhaps by chance' if doubt else ''}."
     rows = [
         [
             found.kind,

@@ -131,6 +131,11 @@ def write_comparison(
     return Path(out)
 
 
+def describe_match(one: ComparedVideo) -> str:
+    """What to add to the name of a video that may not show what the reference shows; "" if it does."""
+    return "" if one.course.verdict == "aligned" else f" (match with the reference: {one.course.verdict})"
+
+
 def _draw(result: Comparison) -> Figure:
     count = len(result.videos)
     figure = Figure(figsize=(9, 0.9 + 1.9 * count), layout="constrained")
@@ -169,6 +174,7 @@ def _draw_video(axes: Axes, one: ComparedVideo) -> None:
     axes.set_xlim(float(course.video.times[0]), float(course.video.times[-1]))
     axes.set_ylabel("standard\ndeviations", fontsize=9)
     name, font = printable(shorten(course.video.path.name, _NAME_LENGTH))
-    title = axes.set_title(name + ("" if one.deviations else ": nothing conspicuous"), loc="left")
+    remark = "" if one.deviations else ": nothing conspicuous"
+    title = axes.set_title(f"{name}{describe_match(one)}{remark}", loc="left")
     title.set_fontproperties(FontProperties(fname=str(font), size=10))
     title.set_parse_math(False)

@@ -61,6 +61,14 @@ def clips(tmp_path_factory):
         yield folder
 
 
+def test_of_a_video_of_something_else_little_is_said(clips, tmp_path):
+    render_video(tmp_path / "other.mp4", count=40)
+    result = lac(clips / "reference.mp4", tmp_path / "other.mp4", "--normal", clips / "normal", "--level", 1e-9)
+    assert result.exit_code == 0
+    assert f"{tmp_path / 'other.mp4'} (match with the reference: " in result.stdout
+    assert "): nothing conspicuous in what was matched, perhaps by chance." in result.stdout
+
+
 def test_what_was_inserted_is_named_and_written(clips, tmp_path):
     out = tmp_path / "out"
     asked = [clips / f"{name}.mp4" for name in ("reference", "fine", "inserted")]
