@@ -8,9 +8,10 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,11 +57,14 @@ class Outcome(Generic[Item, Result]):
         What the work gave; None if it failed.
     error : str
         Why it failed, else "".
+    kept : bool
+        Whether the result was there already, from an earlier run.
     """
 
     item: Item
     result: Result | None
     error: str = ""
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,8 @@ def run_items(
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, _start_worker, (_share_of_cores(workers),))
     try:
-        futures = {pool.submit(partial(_work_aside, work), item): item for item in items}
+        with _ctrl_c_blocked():
+            futures = {pool.submit(partial(_work_aside, work), item): item for item in items}
         for future in as_completed(futures):
             try:
                 outcome, messages = future.result()
@@ -182,6 +187,19 @@ def _work_aside(
     return outcome, messages
 
 
+@contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Let Ctrl-C wait, and never reach processes that are started here: they would print a traceback of their own."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _share_of_cores(workers: int) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // workers)
@@ -191,11 +209,20 @@ def _start_worker(threads: int) -> None:
     # Ctrl-C reaches every process of the terminal; the main process alone decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Read by numba and torch when they are imported, which no worker has done yet.
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(threads)
     # The bars of one process need no lock between processes, whose semaphore would be left behind when it is ended.
     tqdm.set_lock(threading.RLock())
+
+
+def _end_with_parent() -> None:
+    """End when the process that started this one was killed: nothing else tells a worker that waits for an item."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _leave(_: int, __: FrameType | None) -> None:

@@ -1,8 +1,10 @@
 """What holds for every command: help, examples, exit statuses, one line for an error, and a quick start."""
 
 import re
+import signal
 import subprocess
 import sys
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -166,24 +168,69 @@ def test_a_broken_pipe_is_quiet():
         assert process.stderr.read() == ""
 
 
-def test_sigterm_unwinds_the_stack(tmp_path):
-    # What is temporary is removed by finally clauses: they must run.
+def run_act(body, *arguments):
+    """Run a command of which this is the body, in a process that may be sent signals."""
     program = (
         "import os, pathlib, signal, sys, time\n"
         "from lactoolkit.cli.translation import TranslatingGroup\n"
         "group = TranslatingGroup()\n"
         "@group.command('act')\n"
-        "def act():\n"
-        "    try:\n"
-        "        os.kill(os.getpid(), signal.SIGTERM)\n"
-        "        time.sleep(60)\n"
-        "    finally:\n"
-        "        pathlib.Path(sys.argv[1]).touch()\n"
+        f"def act():\n{textwrap.indent(textwrap.dedent(body), '    ')}\n"
         "group(['act'])\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "cleaned")], check=False)
-    assert done.returncode == 143
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+
+
+@pytest.mark.parametrize(("name", "status", "word"), [("SIGTERM", 143, "Terminated."), ("SIGINT", 130, "Interrupted.")])
+def test_signals_unwind_the_stack(name, status, word, tmp_path):
+    # What is temporary is removed by finally clauses: they must run, and to their end.
+    body = f"""
+        try:
+            os.kill(os.getpid(), signal.{name})
+            time.sleep(60)
+        finally:
+            time.sleep(2.5)
+            pathlib.Path(sys.argv[1]).touch()
+    """
+    done = run_act(body, tmp_path / "cleaned")
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", f"\n{word}\n")
     assert (tmp_path / "cleaned").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timers")
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_that_a_library_swallows_comes_again(name, status):
+    body = f"""
+        try:
+            os.kill(os.getpid(), signal.{name})
+            time.sleep(60)
+        except BaseException:
+            pass
+        time.sleep(60)
+    """
+    assert run_act(body).returncode == status
+
+
+def test_an_interruption_that_a_library_translates_is_one():
+    body = """
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
+        except KeyboardInterrupt:
+            raise ImportError("failed to import")
+    """
+    done = run_act(body)
+    assert (done.returncode, done.stderr) == (130, "\nInterrupted.\n")
+
+
+def test_an_ignored_ctrl_c_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which processes inherit
+    try:
+        done = run_act("os.kill(os.getpid(), signal.SIGINT); print('done')")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (done.returncode, done.stdout) == (0, "done\n")
 
 
 def test_tables_count_columns_as_terminals_do():

@@ -2,17 +2,34 @@
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
 from functools import partial
 from pathlib import Path
 
+import pool_work
 import pytest
 from pool_work import half, slow
 
 from lactoolkit.errors import EncoderError, ParameterError, VideoWarning
 from lactoolkit.features.process_pool import run_items
+
+
+def wait_until(condition):
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < 30
+        time.sleep(0.02)
+
+
+def group_exists(number):
+    try:
+        os.killpg(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -34,14 +51,10 @@ def test_closing_ends_what_is_at_work_and_cleans_up(tmp_path):
     before = set(multiprocessing.active_children())
     run = run_items(partial(slow, folder=tmp_path), [0, 1, 2, 3], 2)
     assert next(run).result not in (None, os.getpid())
-    while not (tmp_path / "begun_1").exists():
-        time.sleep(0.02)
-    begun = time.monotonic()
+    wait_until((tmp_path / "begun_1").exists)
     run.close()
     # Not join(): where the pool's own thread has just waited for the process, it returns at once.
-    while set(multiprocessing.active_children()) - before:
-        assert time.monotonic() - begun < 30
-        time.sleep(0.02)
+    wait_until(lambda: not set(multiprocessing.active_children()) - before)
     assert (tmp_path / "unwound_1").exists()
     assert not (tmp_path / "begun_3").exists()
 
@@ -68,6 +81,27 @@ def test_ended_processes_that_showed_progress_leave_no_semaphores(tmp_path):
     )
     assert (tmp_path / "begun_1").exists()
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGKILL")
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    program = (
+        "import sys\nfrom functools import partial\nfrom pathlib import Path\n"
+        f"sys.path.insert(0, {str(Path(pool_work.__file__).parent)!r})\n"
+        "from pool_work import slow\nfrom lactoolkit.features.process_pool import run_items\n"
+        "list(run_items(partial(slow, folder=Path(sys.argv[1])), [1, 2], 2))\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        wait_until(lambda: len(list(tmp_path.glob("begun_*"))) == 2)
+        process.kill()
+        process.wait()
+        wait_until(lambda: len(list(tmp_path.glob("unwound_*"))) == 2)
+        wait_until(lambda: not group_exists(process.pid))
+    finally:
+        if group_exists(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_no_workers():
