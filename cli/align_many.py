@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,6 @@ def align_many(
             out,
             grid=grid,
             progress=progress,
-            on_interrupt=_interrupted(out),
             **options,
         )
     if as_json:
@@ -70,21 +69,10 @@ def align_many(
         raise click.exceptions.Exit(_NOT_ALIGNED)
 
 
-def _interrupted(out: Path | None) -> Callable[[list[PairReport]], None]:
-    def tell(reports: list[PairReport]) -> None:
-        again = "; run the same command again to go on" if out is not None else ""
-        click.echo(f"\n{_counts(reports)}{again}.", err=True)
-
-    return tell
-
-
-def _counts(reports: Sequence[PairReport]) -> str:
-    number = {status: sum(one.status == status for one in reports) for status in ("done", "kept", "failed", "left")}
-    return f"{number['done']} done, {number['kept']} there already, {number['failed']} failed, {number['left']} left"
-
-
 def _describe(reports: Sequence[PairReport], out: Path | None, grid: bool, quiet: bool) -> list[str]:
-    paragraphs = [_table(reports), _counts(reports)]
+    from lactoolkit.report.batch import tally_of
+
+    paragraphs = [_table(reports), str(tally_of(reports))]
     if out is not None:
         files = ["summary.csv", "batch.json", *(["grid.mp4"] if grid and (out / "grid.mp4").exists() else [])]
         if any(report.document is not None for report in reports):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .notices import compilation_notice, report_failures
+from .notices import compilation_notice, finished_pairs_noted, report_failures
 from .options import check_viewer_options, embedding_options, report_options, video_path, wants_progress, workers_option
 from .tables import format_table
 
@@ -62,8 +62,8 @@ def compare(
     comparison.png; with --html also viewer.html, a page to open in a browser: each video beside the reference, in step,
     with the deviations marked.
 
-    Videos that cannot be read are named and left out (exit status 1). The result needs all videos at once, so an
-    interrupted run starts again; features of the videos, which take longest, are in the cache then.
+    Videos that cannot be read are named and left out (exit status 1). Run the same command again to go on after an
+    interruption: finished alignments are kept in the cache.
 
     \b
     Examples:
@@ -92,7 +92,8 @@ def compare(
     if out is not None:
         from lactoolkit.report.comparison import write_comparison
 
-        write_comparison(result, out, html=html, embed=embed, overwrite=overwrite, progress=progress)
+        with finished_pairs_noted(embedding["cache"]):
+            write_comparison(result, out, html=html, embed=embed, overwrite=overwrite, progress=progress)
     if as_json:
         from lactoolkit.report.alignment_json import dump_document
         from lactoolkit.report.comparison import comparison_document

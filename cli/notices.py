@@ -21,6 +21,17 @@ def report_failures(failed: Sequence[FailedVideo]) -> None:
 
 
 @contextmanager
+def finished_pairs_noted(kept: bool) -> Iterator[None]:
+    """Note on what interrupts the writing of results that, if so, the alignments behind them are kept."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as interruption:
+        if kept:
+            interruption.add_note("All pairs are aligned; run the same command again to write the results.")
+        raise
+
+
+@contextmanager
 def compilation_notice(progress: bool) -> Iterator[None]:
     """Say on stderr that kernels are being compiled, which happens on the first use on a machine."""
     if not progress:

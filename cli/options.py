@@ -99,7 +99,7 @@ def network_options(command: Command) -> Command:
         "cache",
         is_flag=True,
         callback=lambda _, __, value: not value,
-        help="Neither use nor keep features of the videos in the cache.",
+        help="Neither use nor keep features and alignments of the videos in the cache.",
     )
     return weights_option(frame_rate_option(device_option(no_cache(command))))
 

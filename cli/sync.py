@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .notices import compilation_notice, report_failures
+from .notices import compilation_notice, finished_pairs_noted, report_failures
 from .options import embedding_options, report_options, video_path, wants_progress, workers_option
 from .tables import format_table
 
@@ -45,8 +45,8 @@ def sync(
     -o, FOLDER receives sync.csv, sync.json (with who covers which part of the clock), coverage.png and grid.mp4
     (36 videos at most).
 
-    Videos that cannot be read are named and left out (exit status 1). The result needs all videos at once, so an
-    interrupted run starts again; features of the videos, which take longest, are in the cache then.
+    Videos that cannot be read are named and left out (exit status 1). Run the same command again to go on after an
+    interruption: features and finished alignments are kept in the cache.
 
     \b
     Examples:
@@ -65,7 +65,8 @@ def sync(
     if out is not None:
         from lactoolkit.report.synchronisation import write_synchronisation
 
-        write_synchronisation(result, out, overwrite=overwrite, progress=progress)
+        with finished_pairs_noted(embedding["cache"] and result.model == "warp"):
+            write_synchronisation(result, out, overwrite=overwrite, progress=progress)
     if as_json:
         from lactoolkit.report.alignment_json import dump_document
         from lactoolkit.report.synchronisation import sync_document

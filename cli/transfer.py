@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .notices import compilation_notice, report_failures
-from .options import embedding_options, overwrite_option, quiet_option, video_path, wants_progress
+from .options import embedding_options, overwrite_option, quiet_option, video_path, wants_progress, workers_option
 from .tables import format_table
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _NOT_ALIGNED = 3
     help="Labels of A: frame,phase,phase_name or start,end,name. Once for each A, in the same order.",
 )
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE.csv", help="Write the labels of B.")
+@workers_option("Labelled videos to align at once.")
 @embedding_options
 @click.option("--fail-on-none", is_flag=True, help="Exit with status 3 unless B matches an A better than chance.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
@@ -39,6 +40,7 @@ def transfer(
     video: Path,
     labels: tuple[Path, ...],
     out: Path | None,
+    workers: int,
     fail_on_none: bool,
     as_json: bool,
     quiet: bool,
@@ -52,8 +54,8 @@ def transfer(
     end: a moment). What lies outside the match stays unlabelled. Several labelled videos vote and give better labels
     than one: name them all before B. With -o, FILE.csv has the same form, with a confidence for every label.
 
-    Labelled videos that cannot be read are named and left out (exit status 1). The result needs all of them at once, so
-    an interrupted run starts again; features of the videos, which take longest, are in the cache then.
+    Labelled videos that cannot be read are named and left out (exit status 1). Run the same command again to go on
+    after an interruption: finished alignments are kept in the cache.
 
     \b
     Examples:
@@ -73,7 +75,7 @@ def transfer(
 
     progress = wants_progress(quiet)
     with compilation_notice(progress):
-        result = transfer_labels(references, video, labels, progress=progress, **embedding)
+        result = transfer_labels(references, video, labels, workers=workers, progress=progress, **embedding)
     if out is not None:
         write_transferred_labels(result, out)
     if as_json:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from lactoolkit.alignment.align import align_videos, package_versions
+from lactoolkit.alignment.align import package_versions
 from lactoolkit.alignment.deviations import Course, Deviation, Kind, Spread, course_of, on_reference
+from lactoolkit.alignment.many import PairJob, align_all
 from lactoolkit.alignment.result import AlignedVideo, Alignment
 from lactoolkit.alignment.tables import area_means
 from lactoolkit.errors import ParameterError, VideoError
-from lactoolkit.features.process_pool import FailedVideo, joined_reasons, read_and_failed, run_items
+from lactoolkit.features.process_pool import FailedVideo, Outcome, joined_reasons, read_and_failed
 from lactoolkit.video.decoding import probe
 
 LEAST_NORMAL = 3
@@ -142,11 +141,11 @@ def compare_videos(
         for paths in (videos, normal)
     )
     _check_number(len(asked), len(correct) if normal else None)
-    unique = list(dict.fromkeys([*asked, *correct]))
-    work = partial(_beside, Path(reference), frozenset(asked), options=options)
-    outcomes = run_items(work, unique, workers)
-    shown = tqdm(outcomes, "aligning", total=len(unique), unit="video", delay=1, disable=not progress)
-    found, failed = read_and_failed(shown)
+    jobs = [PairJob(str(path), Path(reference), path) for path in dict.fromkeys([*asked, *correct])]
+    outcomes = align_all(
+        jobs, workers=workers, progress=progress, finish=_with_course, keep=True, hits=_HITS, **options
+    )
+    found, failed = read_and_failed(Outcome(one.item.b, one.result, one.error) for one in outcomes)
     if failed:
         asked, correct = ([path for path in paths if path in found] for paths in (asked, correct))
         try:
@@ -155,14 +154,13 @@ def compare_videos(
             reasons = joined_reasons(failed)
             raise VideoError(f"{reasons}; what is left is not enough: {error}" if found else reasons) from error
     # Beside a video of fewer frames per second, fewer frames of the reference were analysed.
-    coarsest = min(found.values(), key=lambda one: len(one.reference.times))
-    about = coarsest.reference
-    courses = {path: on_reference(one.course, one.reference.times, about.times) for path, one in found.items()}
+    coarsest = min((alignment for alignment, _ in found.values()), key=lambda one: len(one.a.times))
+    about = coarsest.a
+    courses = {path: on_reference(course, one.a.times, about.times) for path, (one, course) in found.items()}
     shared = Spread([courses[path] for path in correct], about.times) if normal else None
     compared = []
     for k, path in enumerate(asked):
-        course, alignment = courses[path], found[path].alignment
-        assert alignment is not None  # that of every video in question is kept
+        course, (alignment, _) = courses[path], found[path]
         spread = shared or Spread([courses[other] for other in asked[:k] + asked[k + 1 :]], about.times)
         deviations = tuple(spread.deviations(course, level))
         compared.append(ComparedVideo(course, deviations, spread.curves(course), alignment))
@@ -198,21 +196,8 @@ def _count(number: int, name: str) -> str:
     return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
-@dataclass(frozen=True)
-class _Beside:
-    """What is kept of one video's alignment with the reference."""
-
-    reference: AlignedVideo
-    course: Course
-    settings: dict[str, object]
-    alignment: Alignment | None
-
-
-def _beside(reference: Path, shown: frozenset[Path], path: Path, *, options: dict[str, Any]) -> _Beside:
-    alignment = align_videos(reference, path, hits=_HITS, **options)
-    course, kept = course_of(alignment), None
-    if path in shown:
-        similarity, areas = area_means(alignment.similarity)
-        reduction = alignment.reduction[0] * areas[0], alignment.reduction[1] * areas[1]
-        kept = replace(alignment, similarity=similarity, reduction=reduction)
-    return _Beside(alignment.a, course, alignment.settings, kept)
+def _with_course(alignment: Alignment, _: PairJob) -> tuple[Alignment, Course]:
+    """The alignment with means over areas for its matrix, and the course that was followed over the whole matrix."""
+    similarity, areas = area_means(alignment.similarity)
+    reduction = alignment.reduction[0] * areas[0], alignment.reduction[1] * areas[1]
+    return replace(alignment, similarity=similarity, reduction=reduction), course_of(alignment)

@@ -12,13 +12,14 @@ import numpy as np
 from tqdm import tqdm
 
 from lactoolkit.alignment.align import describe_video, package_versions
-from lactoolkit.alignment.many import PairJob, align_pairs
+from lactoolkit.alignment.many import PairJob, align_all
 from lactoolkit.alignment.offsets import Offsets, Recording, motion_curve, score_lags, solve_offsets
 from lactoolkit.alignment.result import AlignedVideo, Alignment
 from lactoolkit.alignment.transfer import carry_times, reversed_alignment
 from lactoolkit.errors import ParameterError, VideoError
 from lactoolkit.features.extraction import extract_features
 from lactoolkit.features.process_pool import FailedVideo, Outcome, joined_reasons, read_and_failed, run_items
+from lactoolkit.features.tally import gather
 from lactoolkit.features.video_embeddings import VideoEmbeddings, embed_video
 from lactoolkit.video.decoding import probe
 from lactoolkit.video.folders import find_videos
@@ -201,11 +202,14 @@ def _by_offsets(paths: Sequence[Path], progress: bool, options: dict[str, Any]) 
         features = extract_features(path, frame_rate=wanted, preview=True, progress=progress, **shared)
         return video, _on_grid(video, features.values, rate)
 
-    recorded, damaged = _readable(run_items(record, list(probed)))
+    bar = tqdm(total=len(probed), desc="reading", unit="video", delay=1, disable=not progress)
+    run = run_items(record, list(probed))
+    read = gather(run, len(probed), "read", bar=bar, resumable=options.get("cache", True))
+    recorded, damaged = _readable(read)
     videos, recordings = (list(each) for each in zip(*recorded.values(), strict=True))
     pairs = list(itertools.combinations(range(len(videos)), 2))
-    bar = tqdm(pairs, desc="comparing", unit="pair", delay=1, disable=not progress)
-    scores = {(i, j): score_lags(recordings[i], recordings[j], rate) for i, j in bar}
+    shown = tqdm(pairs, desc="comparing", unit="pair", delay=1, disable=not progress)
+    scores = {(i, j): score_lags(recordings[i], recordings[j], rate) for i, j in shown}
     found = solve_offsets(recordings, scores)
     outliers = [_why_outlier(found, k) for k in range(len(videos))]
     first = min((start for start, why in zip(found.starts, outliers, strict=True) if not why), default=0.0)
@@ -283,15 +287,9 @@ def _align_all(
 ) -> tuple[dict[tuple[Path, Path], Alignment], list[FailedVideo]]:
     """Align every pair; a video of which no pair could be aligned cannot be read."""
     jobs = [PairJob(f"{a} {b}", a, b) for a, b in itertools.combinations(paths, 2)]
-    found: dict[tuple[Path, Path], Alignment] = {}
-    errors: list[Outcome[PairJob, Alignment]] = []
-    with tqdm(total=len(jobs), desc="aligning", unit="pair", delay=1, disable=not progress) as bar:
-        for outcome in align_pairs(jobs, workers=workers, **options):
-            if outcome.result is None:
-                errors.append(outcome)
-            else:
-                found[outcome.item.a, outcome.item.b] = outcome.result
-            bar.update()
+    outcomes = align_all(jobs, workers=workers, progress=progress, **options)
+    found = {(one.item.a, one.item.b): one.result for one in outcomes if one.result is not None}
+    errors = [one for one in outcomes if one.result is None]
     read = {path for pair in found for path in pair}
     # Beside a video that can be read, the error is the other one's.
     reasons = {path: one.error for one in errors for path in (one.item.a, one.item.b) if path not in read}

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from lactoolkit.alignment.align import align_videos
+from lactoolkit.alignment.many import RANGES, PairJob, align_all
 from lactoolkit.alignment.result import AlignedVideo, Alignment, Hit
 from lactoolkit.errors import ManifestError, ParameterError, VideoError
-from lactoolkit.features.process_pool import FailedVideo, joined_reasons, run_items
+from lactoolkit.features.process_pool import FailedVideo, joined_reasons
 from lactoolkit.video.decoding import VideoInfo, probe
 from lactoolkit.video.intervals import NamedInterval, read_annotation
 from lactoolkit.video.labels import BACKGROUND, FrameLabels, check_own_labels
@@ -39,7 +39,7 @@ class TransferredLabels:
     confidence : ndarray, shape (T,), float32
         Confidence of each label; 0 where there is none.
     alignments : tuple of Alignment
-        Each reference against the video.
+        Each reference against the video, without the matrix.
     used : tuple of bool
         Which of them counted; see :func:`transfer_labels`.
     failed : tuple of FailedVideo
@@ -98,6 +98,9 @@ def transfer_labels(
     references: str | Path | Sequence[str | Path],
     video: str | Path,
     labels: str | Path | Sequence[str | Path],
+    *,
+    workers: int = 1,
+    progress: bool = False,
     **options: Any,
 ) -> TransferredLabels | TransferredIntervals:
     """Carry labels of one or several videos over to another video of the same process.
@@ -116,6 +119,10 @@ def transfer_labels(
         A file for each reference, all of one kind: labels of every frame (``frame,phase,phase_name``; see
         :func:`lactoolkit.video.labels.read_labels`) or stretches and moments (``start,end,name``; see
         :func:`lactoolkit.video.intervals.read_intervals`).
+    workers : int
+        Labelled videos to align at once, in processes of their own.
+    progress : bool
+        Show progress bars on stderr.
     **options
         Passed to :func:`lactoolkit.align_videos`: ``encoder``, ``frame_rate``, ``device``, ...
 
@@ -152,10 +159,12 @@ def transfer_labels(
         raise ParameterError("labels of frames and of intervals cannot be mixed; give files of one kind")
     names = _common_names(files, frames)
     info = probe(video)  # if it cannot be read, that is said once
-    outcomes = list(run_items(lambda one: align_videos(one, video, **options), sources))
+    ranges = {name: options.pop(name) for name in RANGES if name in options}
+    jobs = [PairJob(str(number), Path(source), Path(video), **ranges) for number, source in enumerate(sources)]
+    outcomes = align_all(jobs, workers=workers, progress=progress, **options)
     alignments = [outcome.result for outcome in outcomes if outcome.result is not None]
     readable = tuple(outcome.result is not None for outcome in outcomes)
-    failed = tuple(FailedVideo.of(Path(one.item), one.error) for one in outcomes if one.result is None)
+    failed = tuple(FailedVideo.of(one.item.a, one.error) for one in outcomes if one.result is None)
     if not alignments:
         raise VideoError(joined_reasons(failed))
     used = _which_count(alignments)

@@ -180,17 +180,19 @@ def taps_and_identity(encoder: str | FrameEncoder, weights: str | Path | None) -
 
 
 @contextmanager
-def recorded_damage(path: Path) -> Iterator[list[str]]:
-    """Collect what is said about damage in a video instead of saying it, so that a cache can keep it."""
+def recorded_damage(path: Path | None = None) -> Iterator[list[str]]:
+    """Collect what is said about damage, so that a cache can keep it; without the name of ``path``."""
     damage: list[str] = []
+    named = f"{path}: " if path else ""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", VideoWarning)
-        yield damage
-    for one in caught:
-        if issubclass(one.category, VideoWarning):
+        try:
+            yield damage
+        finally:
             # The same content may be read under another name next time.
-            damage.append(str(one.message).removeprefix(f"{path}: "))
-        else:
+            damage += [str(one.message).removeprefix(named) for one in caught if issubclass(one.category, VideoWarning)]
+    for one in caught:
+        if not issubclass(one.category, VideoWarning):
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 

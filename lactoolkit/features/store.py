@@ -17,10 +17,11 @@ from tqdm import tqdm
 
 from lactoolkit.errors import OutputError, ParameterError, VideoError, VideoWarning
 from lactoolkit.features.extraction import loaded_encoder
-from lactoolkit.features.process_pool import FailedVideo, run_items
+from lactoolkit.features.process_pool import FailedVideo, Outcome, run_items
 from lactoolkit.features.store_entry import StoreEntry, StoreSettings, read_manifest, remove_leftovers, write_entry
-from lactoolkit.features.video_embeddings import checkpoint_identity
-from lactoolkit.models.registry import encoder_identity, is_checkpoint
+from lactoolkit.features.tally import Tally, noted_when_interrupted
+from lactoolkit.features.video_embeddings import embedding_identity
+from lactoolkit.models.registry import is_checkpoint
 from lactoolkit.video.folders import find_videos
 
 if TYPE_CHECKING:
@@ -158,9 +159,10 @@ def extract_store(
     # With one worker, the progress of a long video is worth seeing too.
     inner = progress and workers == 1
     job = _Job(store, settings, encoder, Path(weights) if weights is not None else None, device, inner)
-    outcomes = {}
+    outcomes: dict[Path, Outcome[Path, tuple[StoreEntry, bool]]] = {}
     run = run_items(partial(_extract_one, job=job), sources, workers)
-    with closing(run), tqdm(total=len(sources), desc="extracting", unit="video", disable=not progress) as bar:
+    bar = tqdm(total=len(sources), desc="extracting", unit="video", disable=not progress)
+    with closing(run), bar, noted_when_interrupted(lambda: _tally(outcomes.values(), len(sources)), resumable=True):
         for outcome in run:
             outcomes[outcome.item] = outcome
             bar.update()
@@ -198,7 +200,7 @@ def _settings(
         raise ParameterError(f"frame_rate must be a positive number of frames per second, not {frame_rate!r}")
     identity = None
     if features:
-        identity = checkpoint_identity(encoder, weights) or encoder_identity(encoder, weights=weights)
+        identity = embedding_identity(encoder, weights)
     return StoreSettings(frames, size, frame_rate, identity)
 
 
@@ -213,6 +215,13 @@ def _make_store(store: Path) -> Path:
         raise OutputError(f"{store}: not writable; choose another store or change its access rights")
     remove_leftovers(store)
     return store
+
+
+def _tally(outcomes: Iterable[Outcome[Path, tuple[StoreEntry, bool]]], total: int) -> Tally:
+    found = list(outcomes)
+    made = [one.result[1] for one in found if one.result is not None]
+    reasons = tuple(FailedVideo.of(one.item, one.error).message for one in found if one.result is None)
+    return Tally("extracted", sum(made), len(made) - sum(made), len(reasons), total - len(found), reasons)
 
 
 def _extract_one(source: Path, job: _Job) -> tuple[StoreEntry, bool]:

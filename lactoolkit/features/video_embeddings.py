@@ -18,6 +18,7 @@ from lactoolkit.features.preview import find_preview, preview_key
 from lactoolkit.models.registry import (
     INPUT_SIZE,
     checkpoint_sha256,
+    encoder_identity,
     encoder_spec,
     is_checkpoint,
     trained_identity,
@@ -230,6 +231,21 @@ def checkpoint_identity(encoder: object, weights: str | Path | None = None) -> s
     from lactoolkit.models.trained import TrainedEncoder
 
     return encoder.identity if isinstance(encoder, TrainedEncoder) else None
+
+
+def embedding_identity(encoder: str | Path | FrameEncoder | TrainedEncoder, weights: str | Path | None = None) -> str:
+    """Identity of whatever :func:`embed_video` takes as encoder, without loading one that is given by name.
+
+    Raises
+    ------
+    EncoderError
+        The encoder is unknown.
+    ParameterError, CheckpointError
+        As for :func:`checkpoint_identity`.
+    """
+    if not isinstance(encoder, str | Path):
+        return encoder.identity
+    return checkpoint_identity(encoder, weights) or encoder_identity(str(encoder), weights=weights)
 
 
 def _embed_trained(

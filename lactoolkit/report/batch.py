@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from lactoolkit.alignment.many import PairJob, align_pairs
+from lactoolkit.alignment.many import PairJob, align_pairs, without_matrix
 from lactoolkit.alignment.result import AlignedVideo, Alignment
 from lactoolkit.errors import OutputError, VideoError
-from lactoolkit.features.video_embeddings import checkpoint_identity
-from lactoolkit.models.registry import encoder_identity
+from lactoolkit.features.tally import Tally, noted_when_interrupted
+from lactoolkit.features.video_embeddings import embedding_identity
 from lactoolkit.report.alignment_json import alignment_document, dump_document, plain
 from lactoolkit.report.bundle import write_report
 from lactoolkit.report.exports import check_exports
@@ -85,7 +86,6 @@ def run_batch(
     overwrite: bool = False,
     workers: int = 1,
     progress: bool = False,
-    on_interrupt: Callable[[list[PairReport]], object] | None = None,
     **options: Any,
 ) -> list[PairReport]:
     """Align many pairs and write a report of each; run again, it goes on where it was interrupted.
@@ -111,8 +111,6 @@ def run_batch(
         Processes side by side.
     progress : bool
         Show a progress bar on stderr.
-    on_interrupt : callable, optional
-        Told how far the batch has come when it is interrupted, before the interruption goes on.
     **options
         Passed to :func:`lactoolkit.align_videos`: ``encoder``, ``frame_rate``, ``hits``, ...
 
@@ -131,8 +129,7 @@ def run_batch(
         If an export is unknown or needs a package that is not installed.
     """
     check_exports(exports)
-    encoder, weights = options.get("encoder", "lite0"), options.get("weights")
-    identity = checkpoint_identity(encoder, weights) or encoder_identity(str(encoder), weights=weights)
+    identity = embedding_identity(options.get("encoder", "lite0"), options.get("weights"))
     extra: dict[str, Any] = {"exports": list(exports), "sound": sound, "html": html, "embed": embed}
     asked = plain({**options, **extra, "encoder_identity": identity})
     reports: dict[str, PairReport] = {job.name: PairReport(job, "left") for job in jobs}
@@ -147,27 +144,33 @@ def run_batch(
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(waiting), desc="aligning", unit="pair", disable=not progress)
     if folder is not None:
         _write_summary(folder, asked, list(reports.values()))
-    try:
-        with bar:
-            # With one worker, the progress of a long video is worth seeing too.
-            inner = progress and workers == 1
-            for outcome in align_pairs(waiting, workers=workers, finish=finish, progress=inner, **options):
+    resumable = folder is not None or options.get("cache", True)
+    # With one worker, the progress of a long video is worth seeing too.
+    inner = progress and workers == 1
+    run = align_pairs(waiting, workers=workers, finish=finish, progress=inner, **options)
+    with noted_when_interrupted(lambda: tally_of(reports.values()), resumable=resumable):
+        with closing(run), bar:
+            for outcome in run:
                 job = outcome.item
                 if outcome.result is None:
                     reports[job.name] = PairReport(job, "failed", None, _one_line(outcome.error))
                 else:
                     document = alignment_document(outcome.result, pairs=True)
-                    reports[job.name] = PairReport(job, "done", document)
+                    reports[job.name] = PairReport(job, "kept" if outcome.kept else "done", document)
                 bar.update()
                 if folder is not None:
                     _write_summary(folder, asked, list(reports.values()))
         if folder is not None and grid:
             write_star_grid(list(reports.values()), folder / "grid.mp4", progress=progress)
-    except KeyboardInterrupt:
-        if on_interrupt is not None:
-            on_interrupt(list(reports.values()))
-        raise
     return list(reports.values())
+
+
+def tally_of(reports: Iterable[PairReport]) -> Tally:
+    """How many pairs are done, there already, failed and left."""
+    found = list(reports)
+    number = Counter(report.status for report in found)
+    reasons = tuple(f"{report.job.name}: {report.message}" for report in found if report.status == "failed")
+    return Tally("done", number["done"], number["kept"], number["failed"], number["left"], reasons)
 
 
 def batch_document(reports: Sequence[PairReport]) -> dict[str, Any]:
@@ -227,9 +230,10 @@ def _plain_video(path: Path) -> AlignedVideo:
     return AlignedVideo(path, "", none.astype(np.int64), none, info.frame_rate, info.width, info.height)
 
 
-def _write_pair(alignment: Alignment, job: PairJob, *, folder: Path, **extra: Any) -> None:
+def _write_pair(alignment: Alignment, job: PairJob, *, folder: Path, **extra: Any) -> Alignment:
     place = folder / job.name
     write_report(alignment, place, **extra, overwrite=place.exists())
+    return without_matrix(alignment)
 
 
 def _open_batch(folder: Path, asked: dict[str, Any], overwrite: bool) -> Path:

@@ -33,8 +33,9 @@ def clips(tmp_path):
 
 
 @pytest.fixture
-def calls(monkeypatch):
+def calls(monkeypatch, tmp_path_factory):
     """Alignments that shift by 5 frames; a list of the videos B that were asked for."""
+    monkeypatch.setenv("LACTOOLKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
     asked = []
 
     def align_videos(a, b, **options):
@@ -135,13 +136,27 @@ def test_an_interrupted_batch_says_how_far_it_came_and_goes_on(clips, calls, tmp
     out = tmp_path / "out"
     stopping = tmp_path / "interrupted.mp4"
     render_video(stopping, count=40)
-    result = lac(clips[0], clips[1], stopping, clips[2], "-o", out)
+    result = lac(clips[0], clips[1], tmp_path / "broken.mp4", stopping, clips[2], "-o", out)
     assert result.exit_code == 130
-    assert "1 done, 0 there already, 0 failed, 2 left; run the same command again to go on." in result.stderr
-    assert statuses(out) == {"one": "done", "interrupted": "left", "two": "left"}
+    assert result.stderr == (
+        "\nInterrupted.\n1 done, 0 there already, 1 failed, 2 left; run the same command again to go on.\n"
+        f"Error: broken: {tmp_path / 'broken.mp4'}: broken\n"
+    )
+    assert statuses(out) == {"one": "done", "broken": "failed", "interrupted": "left", "two": "left"}
     calls.clear()
     assert "1 done, 1 there already, 0 failed, 0 left" in lac(*clips, "-o", out).stdout
     assert [name for name, _ in calls] == ["two"]
+
+
+def test_a_batch_without_a_folder_goes_on_too(clips, calls, tmp_path):
+    stopping = tmp_path / "interrupted.mp4"
+    render_video(stopping, count=40)
+    assert "1 left; run the same command again" in lac(*clips, stopping).stderr
+    calls.clear()
+    result = lac(*clips, "--json")
+    assert [pair["status"] for pair in json.loads(result.stdout)["pairs"]] == ["kept", "kept"]
+    assert calls == []
+    assert lac(*clips, stopping, "--no-cache").stderr.endswith("2 done, 0 there already, 0 failed, 1 left.\n")
 
 
 def test_a_batch_interrupted_at_either_end_says_how_far_it_came(clips, calls, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from interruptions import interrupt_at
 from lactoolkit.cli import main
 from videos import render_video
 
@@ -121,6 +122,25 @@ def test_a_video_that_cannot_be_read_is_named_and_left_out(clips, tmp_path):
     result = lac(broken, clips / "fine.mp4", *normals)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.count(str(broken)) == 1
+
+
+def test_an_interrupted_run_goes_on_to_the_same_result(clips, tmp_path, tmp_path_factory, monkeypatch):
+    command = [clips / "reference.mp4", clips / "inserted.mp4", "--normal", clips / "normal", "--html", "-o"]
+    whole = lac(*command, tmp_path / "whole", "--no-cache")
+    assert whole.exit_code == 0
+    monkeypatch.setenv("LACTOOLKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 6)
+        result = lac(*command, tmp_path / "out")
+    assert result.exit_code == 130
+    assert "6 done, 0 there already, 0 failed, 5 left; run the same command again to go on." in result.stderr
+    assert not (tmp_path / "out").exists()
+    begun = interrupt_at(monkeypatch, None)
+    result = lac(*command, tmp_path / "out")
+    assert len(begun) == 5
+    assert result.stdout == whole.stdout.replace(str(tmp_path / "whole"), str(tmp_path / "out"))
+    for name in COMPARISON_FILES:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 @pytest.mark.parametrize("options", [["--html"], ["--embed", "-o", "out"]])

@@ -6,9 +6,13 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from interruptions import interrupt_at
 from lactoolkit.cli import main
 from videos import render_video
 
+from lactoolkit.alignment import synchronise
+from lactoolkit.features.cache import clear_cache
+from lactoolkit.report import synchronisation
 from lactoolkit.report.synchronisation import SYNC_FILES
 
 STARTS = (12, 0, 25)
@@ -48,6 +52,12 @@ def clips(tmp_path_factory):
             render_video(folder / f"cam{number}.mp4", count=100, picture=camera(places, start, number == 1))
         render_video(folder / "other.mp4", count=100, picture=camera(scene(140, 5), 0))
         yield folder
+
+
+@pytest.fixture
+def fresh_cache(tmp_path_factory, monkeypatch):
+    """Features and alignments of no other test."""
+    monkeypatch.setenv("LACTOOLKIT_CACHE", str(tmp_path_factory.mktemp("fresh_cache")))
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +128,65 @@ def test_one_readable_video_is_not_enough(model, clips, tmp_path):
     result = lac(clips / "cam0.mp4", broken, "--model", model)
     assert (result.exit_code, result.stdout) == (1, "")
     assert f"Error: {broken}: " in result.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupted_run_says_how_far_it_came_and_goes_on_to_the_same_result(
+    workers, clips, tmp_path, monkeypatch, fresh_cache
+):
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("no video")
+    videos = [clips / "cam0.mp4", clips / "cam1.mp4", broken, clips / "cam2.mp4"]
+    whole = lac(*videos, "--model", "warp", "-o", tmp_path / "whole")
+    clear_cache()
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3)
+        result = lac(*videos, "--model", "warp", "-o", tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (130, "")
+    lines = result.stderr.splitlines()
+    assert lines[:3] == [
+        "",
+        "Interrupted.",
+        "2 done, 0 there already, 1 failed, 3 left; run the same command again to go on.",
+    ]
+    assert lines[3].startswith(f"Error: {broken}: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.mp4", "whole"]
+    begun = interrupt_at(monkeypatch, None)
+    result = lac(*videos, "--model", "warp", "-o", tmp_path / "out", "--workers", workers)
+    left = [(videos[j], videos[k]) for j, k in ((0, 2), (1, 2), (1, 3), (2, 3))]
+    assert begun == (left if workers == 1 else [])  # others begin in other processes
+    assert result.stderr == whole.stderr
+    assert result.stdout == whole.stdout.replace(str(tmp_path / "whole"), str(tmp_path / "out"))
+    for name in SYNC_FILES:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_an_interruption_while_results_are_written_says_that_nothing_is_lost(clips, tmp_path, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(synchronisation, "write_grid_video", interrupt)
+    videos = clips / "cam0.mp4", clips / "cam2.mp4"
+    result = lac(*videos, "--model", "warp", "-o", tmp_path / "out")
+    assert result.exit_code == 130
+    assert result.stderr == (
+        "\nInterrupted.\nAll pairs are aligned; run the same command again to write the results.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_many_recordings_says_how_far_it_came(clips, monkeypatch, fresh_cache):
+    embed_video = synchronise.embed_video
+
+    def interrupted(path, *arguments, **options):
+        if path.name == "cam2.mp4":
+            raise KeyboardInterrupt
+        return embed_video(path, *arguments, **options)
+
+    monkeypatch.setattr(synchronise, "embed_video", interrupted)
+    result = lac(*(clips / f"cam{k}.mp4" for k in range(3)))
+    assert result.exit_code == 130
+    assert "2 read, 0 there already, 0 failed, 1 left; run the same command again to go on." in result.stderr
 
 
 def test_one_video_is_not_enough(clips):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from interruptions import interrupt_at
 from lactoolkit.cli import main
 
 from lactoolkit.video.labels import read_labels
@@ -81,6 +82,25 @@ def test_labels_of_another_video_are_refused():
     result = lac(PAIR[1], PAIR[0], "--labels", SAMPLES / "hammer_slow.csv")
     assert (result.exit_code, result.stdout) == (1, "")
     assert re.search(r"hammer_slow.csv: has labels for 138 frames, but .*hammer_fast.mp4 has 113; give", result.stderr)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupted_run_goes_on_to_the_same_result(workers, tmp_path, tmp_path_factory, monkeypatch):
+    labels = SAMPLES / "hammer_slow.csv"
+    # The same labelled video may be named twice.
+    command = [PAIR[0], PAIR[0], PAIR[1], "--labels", labels, "--labels", labels, "--json", "-o"]
+    whole = lac(*command, tmp_path / "whole.csv", "--no-cache")
+    assert whole.exit_code == 0
+    monkeypatch.setenv("LACTOOLKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 1)
+        result = lac(*command, tmp_path / "out.csv")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert "1 done, 0 there already, 0 failed, 1 left; run the same command again to go on." in result.stderr
+    begun = interrupt_at(monkeypatch, None)
+    assert lac(*command, tmp_path / "out.csv", "--workers", workers).stdout == whole.stdout
+    assert begun == []
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 def test_each_labelled_video_needs_its_labels():
