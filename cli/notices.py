@@ -27,7 +27,7 @@ def finished_pairs_noted(kept: bool) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, SystemExit) as interruption:
         if kept:
-            interruption.add_note("All pairs are aligned; run the same command again to write the results.")
+            interruption.add_note("All pairs are done; run the same command again to write the results.")
         raise
 
 

@@ -169,9 +169,7 @@ def test_an_interruption_while_results_are_written_says_that_nothing_is_lost(cli
     videos = clips / "cam0.mp4", clips / "cam2.mp4"
     result = lac(*videos, "--model", "warp", "-o", tmp_path / "out")
     assert result.exit_code == 130
-    assert result.stderr == (
-        "\nInterrupted.\nAll pairs are aligned; run the same command again to write the results.\n"
-    )
+    assert result.stderr == ("\nInterrupted.\nAll pairs are done; run the same command again to write the results.\n")
     assert list(tmp_path.iterdir()) == []
 
 
