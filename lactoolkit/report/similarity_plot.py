@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from lactoolkit.alignment.result import AlignedVideo, Alignment, GapRun, Hit
+from lactoolkit.alignment.result import SIGNIFICANT, AlignedVideo, Alignment, GapRun, Hit
 from lactoolkit.report.figure_file import save_figure
 from lactoolkit.report.playback import long_gaps
 from lactoolkit.report.text import COLOUR_A, COLOUR_B, printable, shorten
@@ -298,8 +298,8 @@ def _result_lines(alignment: Alignment) -> str:
         for letter, times in (("A", hit.times_a), ("B", hit.times_b))
     )
     line = f"{a}   matches   {b}   (mean confidence {hit.mean_confidence:.2f})"
-    if len(alignment.hits) > 1:
-        line += f"   and {len(alignment.hits) - 1} more"
+    if more := sum(one.p_value < SIGNIFICANT for one in alignment.hits[1:]):
+        line += f"\nand {more} more stretch{'' if more == 1 else 'es'} better than chance"
     warning = {
         "aligned": "",
         "weak": "weak: chance does as well\n",

@@ -77,6 +77,22 @@ def test_the_legend_names_what_any_hit_shows():
     assert [entry.get_label() for entry in similarity_plot._legend([whole])] == ["matched frames"]
 
 
+@pytest.mark.parametrize(
+    ("p_values", "line"),
+    [
+        ([], []),
+        ([0.3], []),
+        ([0.04, 0.3], ["and 1 more stretch better than chance"]),
+        ([0.04, 0.3, 0.01], ["and 2 more stretches better than chance"]),
+    ],
+)
+def test_the_heading_counts_further_hits_that_are_no_chance(p_values, line):
+    alignment = make_alignment(make_video(Path("a.mp4"), 90, 30), make_video(Path("b.mp4"), 80, 30), range(9), range(9))
+    hits = [dataclasses.replace(alignment.hits[0], p_value=p_value) for p_value in (0.01, *p_values)]
+    heading = similarity_plot._result_lines(dataclasses.replace(alignment, hits=tuple(hits)))
+    assert heading.splitlines()[1:] == line
+
+
 ROWS = list(range(10, 40)) + list(range(55, 70))
 COLUMNS = list(range(5, 20)) + list(range(20, 50, 2)) + list(range(60, 75))
 
