@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections import defaultdict
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +27,11 @@ _FORMAT = 2
 _LIMIT_GB = 10
 _LEFTOVER_SECONDS = 86_400
 _DIGEST_SIZE = hashlib.sha256().digest_size
+# Of the limit, by which each process may exceed it: with many small entries, looking through them takes a while.
+_UNCHECKED_SHARE = 0.01
+
+# Bytes that this process has added to a cache since it looked through it; infinite before it did.
+_not_looked_at: defaultdict[Path, float] = defaultdict(lambda: math.inf)
 
 
 def cache_dir() -> Path:
@@ -126,7 +132,7 @@ def save_entry(key: str, **arrays: np.ndarray) -> None:
             target.write(hashlib.sha256(archive.getbuffer()).digest())
             target.write(archive.getbuffer())
         file.temporary.replace(_path(key))
-        _evict()
+        _keep_limit(archive.getbuffer().nbytes)
     except OSError as error:
         warnings.warn(
             f"features cannot be kept in {cache_dir()} ({error.strerror or error}); set LACTOOLKIT_CACHE to a "
@@ -183,8 +189,9 @@ class NewFile:
     def keep(self) -> Path:
         """Give the file its name, which holds a digest of its content; remove what was used longest ago for it."""
         path = _path(self._key).with_name(f"{self._key}-{_short_digest(self.temporary)}{self._suffix}")
+        size = self.temporary.stat().st_size
         self.temporary.replace(path)
-        _evict()
+        _keep_limit(size)
         return path
 
     def discard(self) -> None:
@@ -212,6 +219,14 @@ def _entries() -> list[tuple[float, int, Path]]:
             status = path.stat()
             found.append((status.st_mtime, status.st_size, path))
     return found
+
+
+def _keep_limit(added: int) -> None:
+    """Look through the cache where bytes were added, unless it was done before and little has been added since."""
+    _not_looked_at[_folder()] += added
+    if _not_looked_at[_folder()] >= _UNCHECKED_SHARE * cache_limit():
+        _not_looked_at[_folder()] = 0
+        _evict()
 
 
 def _evict() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lactoolkit.errors import LacToolkitWarning, ParameterError
+from lactoolkit.features import cache
 from lactoolkit.features.cache import (
     NewFile,
     cache_dir,
@@ -177,6 +178,17 @@ def test_what_was_used_longest_ago_goes_first(folder, monkeypatch):
     keep(entry_key(video="d"), ".mp4", bytes(400))
     assert [find_file(key, ".mp4") is not None for key in keys] == [True, False, True]
     assert cache_size() == 1200
+
+
+def test_many_small_entries_keep_the_limit_and_are_seldom_looked_through(folder, monkeypatch):
+    scans = []
+    entries = cache._entries
+    monkeypatch.setattr(cache, "_entries", lambda: scans.append(0) or entries())
+    monkeypatch.setenv("LACTOOLKIT_CACHE_GB", "1e-3")
+    for number in range(400):
+        keep(entry_key(video=number), ".mp4", bytes(4000))
+    assert 1_000_000 - 4000 < cache_size() <= 1_010_000
+    assert len(scans) - 1 <= 400 / 2
 
 
 def test_leftovers_of_killed_processes_go_after_a_day(folder):
