@@ -79,16 +79,18 @@ def sync(
 
 def _describe(result: Synchronisation, out: Path | None, quiet: bool) -> list[str]:
     from lactoolkit.report.synchronisation import SYNC_FILES, sync_rows
+    from lactoolkit.report.text import distinct_names
     from lactoolkit.video.timecode import format_timecode
 
-    reference = click.format_filename(result.videos[result.reference].video.path, shorten=True)
+    names = [click.format_filename(name) for name in distinct_names(one.video.path for one in result.videos)]
+    reference = names[result.reference]
     headline = {
         "offset": "Cameras at one event: a constant offset each.",
         "warp": f"Takes at different speeds: the clock is that of {reference}.",
     }[result.model]
     rows = []
-    for row in sync_rows(result):
-        cells = [click.format_filename(Path(row["video"]), shorten=True)]
+    for name, row in zip(names, sync_rows(result), strict=True):
+        cells = [name]
         cells += ["" if row[key] is None else format_timecode(row[key]) for key in ("clock_start", "clock_end")]
         cells.append("" if row["confidence"] is None else f"{row['confidence']:.2f}")
         cells.append(f"outlier: {row['outlier']}" if row["outlier"] else "reference" if row["reference"] else "")

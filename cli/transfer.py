@@ -91,13 +91,13 @@ def transfer(
 
 def _describe(result: TransferredLabels | TransferredIntervals, out: Path | None, quiet: bool) -> list[str]:
     from lactoolkit.alignment.transfer import TransferredLabels
+    from lactoolkit.report.text import distinct_names
 
     rows = []
-    for one, used in zip(result.alignments, result.used, strict=True):
+    names = distinct_names(one.a.path for one in result.alignments)
+    for name, one, used in zip(names, result.alignments, result.used, strict=True):
         chance = f"{one.hits[0].p_value:.2g}" if one.hits else "1"
-        rows.append(
-            [click.format_filename(one.a.path, shorten=True), one.verdict + ("" if used else ", left out"), chance]
-        )
+        rows.append([click.format_filename(name), one.verdict + ("" if used else ", left out"), chance])
     paragraphs = [format_table(["labelled video", "match with B", "p"], rows, right=(2,))]
     paragraphs.append(_frame_table(result) if isinstance(result, TransferredLabels) else _interval_table(result))
     if out is not None:

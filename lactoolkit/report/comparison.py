@@ -17,7 +17,7 @@ from lactoolkit.alignment.deviations import KINDS, Course
 from lactoolkit.report.alignment_json import describe_input, dump_document, plain
 from lactoolkit.report.figure_file import save_figure
 from lactoolkit.report.output_folder import ReportKind, check_folder, result_folder
-from lactoolkit.report.text import printable, shorten
+from lactoolkit.report.text import distinct_names, printable, shorten
 from lactoolkit.report.viewer import COMPARISON_VIEWER_FILES
 from lactoolkit.report.viewer.page import write_comparison_viewer
 
@@ -140,15 +140,16 @@ def _draw(result: Comparison) -> Figure:
     count = len(result.videos)
     figure = Figure(figsize=(9, 0.9 + 1.9 * count), layout="constrained")
     all_axes = figure.subplots(count, 1, squeeze=False)[:, 0]
-    for axes, one in zip(all_axes, result.videos, strict=True):
-        _draw_video(axes, one)
+    names = distinct_names(one.video.path for one in result.videos)
+    for axes, one, name in zip(all_axes, result.videos, names, strict=True):
+        _draw_video(axes, one, name)
     all_axes[-1].set_xlabel("time of the video (s)")
     handles, labels = all_axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=9)
     return figure
 
 
-def _draw_video(axes: Axes, one: ComparedVideo) -> None:
+def _draw_video(axes: Axes, one: ComparedVideo, name: str) -> None:
     """How far one video deviates over its own time, with the stretches that are listed."""
     course = one.course
     shown = np.flatnonzero(np.isfinite(course.times))
@@ -173,7 +174,7 @@ def _draw_video(axes: Axes, one: ComparedVideo) -> None:
     axes.axhline(0, color="0.7", linewidth=0.8)
     axes.set_xlim(float(course.video.times[0]), float(course.video.times[-1]))
     axes.set_ylabel("standard\ndeviations", fontsize=9)
-    name, font = printable(shorten(course.video.path.name, _NAME_LENGTH))
+    name, font = printable(shorten(name, _NAME_LENGTH))
     remark = "" if one.deviations else ": nothing conspicuous"
     title = axes.set_title(f"{name}{describe_match(one)}{remark}", loc="left")
     title.set_fontproperties(FontProperties(fname=str(font), size=10))

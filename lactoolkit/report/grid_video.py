@@ -15,6 +15,7 @@ from lactoolkit.alignment.result import AlignedVideo
 from lactoolkit.errors import LacToolkitWarning
 from lactoolkit.report.frame_layout import Picture, draw_name, even, typeset
 from lactoolkit.report.moving_pictures import encode_pictures, pictures_at
+from lactoolkit.report.text import distinct_names
 from lactoolkit.video.pictures import YuvPicture
 from lactoolkit.video.timecode import format_timecode
 
@@ -156,10 +157,11 @@ class _Grid:
 
     def _draw_template(self) -> YuvPicture:
         canvas = np.full((self.height, self.width, 3), _BACKGROUND, np.uint8)
+        names = distinct_names(panel.video.path for panel in self._panels)
         for number, panel in enumerate(self._panels):
             top, left = self._place(number)
             remark = f" ({panel.remark})" if panel.remark else ""
-            name = draw_name(panel.video.path.name + remark, self._cell[1])[:, : self._cell[1]]
+            name = draw_name(names[number] + remark, self._cell[1])[:, : self._cell[1]]
             canvas[top - _LINE + 2 : top - _LINE + 2 + name.shape[0], left : left + name.shape[1]] = name
         return YuvPicture.from_rgb(canvas)
 

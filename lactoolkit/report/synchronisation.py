@@ -18,7 +18,7 @@ from lactoolkit.report.figure_file import save_figure
 from lactoolkit.report.grid_video import GridPanel, write_grid_video
 from lactoolkit.report.output_folder import ReportKind, check_folder, result_folder
 from lactoolkit.report.playback import SMOOTH_RATE
-from lactoolkit.report.text import COLOUR_A, printable, shorten
+from lactoolkit.report.text import COLOUR_A, distinct_names, printable, shorten
 
 FORMAT_NAME = "lactoolkit-sync"
 SYNC_FILES = ("sync.csv", "sync.json", "coverage.png", "grid.mp4")
@@ -165,7 +165,7 @@ def _draw_coverage(result: Synchronisation) -> Figure:
         word = "outlier" if one.outlier else f"{one.confidence.mean():.2f}"
         middle = float(one.clock[0]) + length / 2
         axes.text(middle, position, word, color="white", ha="center", va="center", fontsize=8)
-    names = [printable(shorten(one.video.path.name, _NAME_LENGTH)) for one in result.videos]
+    names = [printable(shorten(name, _NAME_LENGTH)) for name in distinct_names(one.video.path for one in result.videos)]
     shown = [name + (" *" if k == result.reference else "") for k, (name, _) in enumerate(names)]
     axes.set_yticks(range(count), shown)
     for label, (_, font) in zip(axes.get_yticklabels(), names, strict=True):

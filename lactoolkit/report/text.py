@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 import warnings
+from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +24,26 @@ def shorten(name: str, length: int) -> str:
         return name
     kept = max(length - 1, 2)
     return name[: kept - kept // 2] + "…" + name[len(name) - kept // 2 :]
+
+
+def distinct_names(paths: Iterable[Path]) -> list[str]:
+    """Names of files, with as many of their folders as tell them apart: cameras number their files alike.
+
+    Examples
+    --------
+    >>> distinct_names([Path("left/1.mp4"), Path("right/1.mp4"), Path("right/2.mp4")])
+    ['left/1.mp4', 'right/1.mp4', '2.mp4']
+    """
+    parts = [path.parts for path in paths]
+    lengths = [1] * len(parts)
+    while True:
+        names = ["/".join(own[-length:]) for own, length in zip(parts, lengths, strict=True)]
+        counts = Counter(names)
+        alike = [k for k, name in enumerate(names) if counts[name] > 1 and lengths[k] < len(parts[k])]
+        if not alike:
+            return names
+        for k in alike:
+            lengths[k] += 1
 
 
 def printable(text: str) -> tuple[str, Path]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -89,6 +90,14 @@ def test_existing_results_are_kept(written, clips):
     result = lac(clips / "cam0.mp4", clips / "cam1.mp4", "-o", written[1])
     assert result.exit_code == 1
     assert "exists already" in result.stderr
+
+
+def test_cameras_that_number_their_files_alike_are_told_apart(clips, tmp_path):
+    for side, name in (("left", "cam0.mp4"), ("right", "cam1.mp4")):
+        (tmp_path / side).mkdir()
+        shutil.copy(clips / name, tmp_path / side / "0001.mp4")
+    lines = lac(tmp_path / "left", tmp_path / "right").stdout.splitlines()
+    assert [line.split()[0] for line in lines[3:5]] == ["left/0001.mp4", "right/0001.mp4"]
 
 
 def test_a_video_of_something_else_is_named(clips):

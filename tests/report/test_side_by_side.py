@@ -168,6 +168,16 @@ def test_characters_without_any_font_become_boxes_and_the_user_is_told(monkeypat
     assert font.name == "DejaVuSans.ttf"
 
 
+def test_names_that_are_alike_are_told_apart_by_their_folders():
+    def names(*paths):
+        return text.distinct_names(map(Path, paths))
+
+    assert names("/x/a.mp4", "/y/b.mp4") == ["a.mp4", "b.mp4"]
+    assert names("left/1.mp4", "right/1.mp4", "2.mp4") == ["left/1.mp4", "right/1.mp4", "2.mp4"]
+    assert names("a/day/1.mp4", "b/day/1.mp4", "c/1.mp4") == ["a/day/1.mp4", "b/day/1.mp4", "c/1.mp4"]
+    assert names("1.mp4", "b/1.mp4", "1.mp4") == ["1.mp4", "b/1.mp4", "1.mp4"]
+
+
 def test_shorten_keeps_both_ends():
     assert text.shorten("abc", 5) == "abc"
     assert text.shorten("abcdefghij", 5) == "ab…ij"
