@@ -275,13 +275,15 @@ def _chain_line(alignment: Alignment) -> str:
 
 
 def _interval_table(alignment: Alignment) -> str:
+    from lactoolkit.report.text import distinct_names
     from lactoolkit.video.timecode import format_timecode
 
     hit = alignment.hits[0]
     rows = []
-    for letter, video, times, frames in (
-        ("A", alignment.a, hit.times_a, hit.frames_a),
-        ("B", alignment.b, hit.times_b, hit.frames_b),
+    names = distinct_names((alignment.a.path, alignment.b.path))
+    for letter, name, times, frames in (
+        ("A", names[0], hit.times_a, hit.frames_a),
+        ("B", names[1], hit.times_b, hit.frames_b),
     ):
         rows.append(
             [
@@ -291,7 +293,7 @@ def _interval_table(alignment: Alignment) -> str:
                 format_timecode(float(times[-1])),
                 str(frames[-1]),
                 f"{times[-1] - times[0]:.3f} s",
-                click.format_filename(video.path, shorten=True),
+                click.format_filename(name),
             ]
         )
     return format_table(["", "start", "frame", "end", "frame", "length", "video"], rows, right=(1, 2, 3, 4, 5))

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lactoolkit.alignment.result import AlignedVideo
 from lactoolkit.report.playback import Playback
-from lactoolkit.report.text import COLOUR_A, COLOUR_B, printable, shorten
+from lactoolkit.report.text import COLOUR_A, COLOUR_B, distinct_names, printable, shorten
 from lactoolkit.video.pictures import YuvPicture
 from lactoolkit.video.timecode import format_timecode
 
@@ -180,10 +180,11 @@ class FrameLayout:
 
     def _draw_template(self, videos: tuple[AlignedVideo, AlignedVideo], headline: str) -> np.ndarray:
         canvas = np.full((self.height, self.width, 3), _BACKGROUND, dtype=np.uint8)
+        names = distinct_names(video.path for video in videos)
         for side, (letter, colour) in enumerate((("A", COLOUR_A), ("B", COLOUR_B))):
             badge = self._line(f" {letter} ", (255, 255, 255), background=colour)
             self._paste(canvas, badge, self._panels[side], 2)
-            title = draw_name(videos[side].path.name, self._panel_widths[side] - badge.shape[1] - 6)
+            title = draw_name(names[side], self._panel_widths[side] - badge.shape[1] - 6)
             self._paste(canvas, title, self._panels[side] + badge.shape[1] + 6, 2)
         if headline:
             text = self._line(headline, (255, 205, 90))

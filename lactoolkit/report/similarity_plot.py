@@ -18,10 +18,10 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from lactoolkit.alignment.result import SIGNIFICANT, AlignedVideo, Alignment, GapRun, Hit
+from lactoolkit.alignment.result import SIGNIFICANT, Alignment, GapRun, Hit
 from lactoolkit.report.figure_file import save_figure
 from lactoolkit.report.playback import long_gaps
-from lactoolkit.report.text import COLOUR_A, COLOUR_B, printable, shorten
+from lactoolkit.report.text import COLOUR_A, COLOUR_B, distinct_names, printable, shorten
 from lactoolkit.video.timecode import format_timecode
 
 # More cells than this along an axis could not be told apart in the picture.
@@ -155,9 +155,10 @@ def _draw(alignment: Alignment) -> Figure:
         lowest = figure.add_subplot(places[2, 0], sharex=axes)
         _draw_pacing(lowest, alignment.hits)
         axes.tick_params(labelbottom=False)
-    _name_axis(lowest.xaxis, "A", alignment.a)
-    _name_axis(axes.yaxis, "B", alignment.b)
-    _write_title(figure, alignment)
+    names = distinct_names((alignment.a.path, alignment.b.path))
+    for axis, letter, name in zip((lowest.xaxis, axes.yaxis), "AB", names, strict=True):
+        _name_axis(axis, letter, name)
+    _write_title(figure, names)
     axes.set_title(_result_lines(alignment), fontsize=9)
     return figure
 
@@ -253,8 +254,8 @@ def _legend(hits: Sequence[Hit]) -> list[Line2D | Rectangle]:
     return entries
 
 
-def _name_axis(axis: Axis, letter: str, video: AlignedVideo) -> None:
-    name, font = printable(shorten(video.path.name, _NAME_LENGTH))
+def _name_axis(axis: Axis, letter: str, name: str) -> None:
+    name, font = printable(shorten(name, _NAME_LENGTH))
     label: Text = axis.label
     axis.set_label_text(f"{letter}: {name}: time ({mark_times(axis)})")
     label.set_fontproperties(FontProperties(fname=str(font), size=10))
@@ -281,10 +282,9 @@ def mark_times(axis: Axis) -> str:
     return "h:min:s" if with_hours else "min:s"
 
 
-def _write_title(figure: Figure, alignment: Alignment) -> None:
-    names = "  and  ".join(shorten(video.path.name, _TITLE_LENGTH) for video in (alignment.a, alignment.b))
-    names, font = printable(names)
-    title = figure.suptitle(names)
+def _write_title(figure: Figure, names: Sequence[str]) -> None:
+    text, font = printable("  and  ".join(shorten(name, _TITLE_LENGTH) for name in names))
+    title = figure.suptitle(text)
     title.set_fontproperties(FontProperties(fname=str(font), size=11))
     title.set_parse_math(False)
 

@@ -57,8 +57,8 @@ def test_table_of_the_hit(known, clips):
     lines = result.stdout.splitlines()
     assert lines[0] == "Aligned: A and B match, better than chance (p = 0.01)."
     assert lines[2].split() == ["start", "frame", "end", "frame", "length", "video"]
-    assert lines[3].split() == ["A", "0:00.333", "10", "0:01.667", "50", "1.333", "s", *clips[0].name.split()]
-    assert lines[4].split() == ["B", "0:00.500", "15", "0:01.167", "35", "0.667", "s", *clips[1].name.split()]
+    assert lines[3].split() == ["A", "0:00.333", "10", "0:01.667", "50", "1.333", "s", *f"one/{clips[0].name}".split()]
+    assert lines[4].split() == ["B", "0:00.500", "15", "0:01.167", "35", "0.667", "s", *f"two/{clips[1].name}".split()]
     mean = known["alignment"].hits[0].mean_confidence
     assert lines[6] == f"21 matched pairs, mean confidence {mean:.2f}"
     assert lines[7] == "Pacing 0.50: B takes 0.50 s for each second of A"

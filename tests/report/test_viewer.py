@@ -52,6 +52,18 @@ def test_the_report_holds_the_page_on_request(alignment, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(REPORT_FILES)
 
 
+def test_videos_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    videos = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        render_video(tmp_path / folder / "a.mp4", count=10)
+        videos.append(make_video(tmp_path / folder / "a.mp4", 10, 30, 96, 64))
+    write_viewer(make_alignment(*videos, range(9), range(9)), tmp_path)
+    view = page_data((tmp_path / "viewer.html").read_text(encoding="utf-8"))
+    assert [video["name"] for video in view["videos"]] == ["one/a.mp4", "two/a.mp4"]
+    assert view["title"] == "one/a.mp4 and two/a.mp4"
+
+
 def test_nothing_is_loaded_from_anywhere(alignment, tmp_path):
     write_viewer(alignment, tmp_path)
     page = (tmp_path / "viewer.html").read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ from lactoolkit.report.alignment_json import plain
 from lactoolkit.report.playback import SHORTEST_HOLD, ClockPath, clock_path, whole_reference
 from lactoolkit.report.polyline import thin_out
 from lactoolkit.report.similarity_plot import colour_limits, resample_matrix, similarity_times
+from lactoolkit.report.text import distinct_names
 from lactoolkit.report.viewer.sources import VideoSource
 from lactoolkit.video.intervals import NamedInterval
 from lactoolkit.video.labels import BACKGROUND, FrameLabels
@@ -82,18 +83,24 @@ def viewer_document(views: Sequence[View], sources: Mapping[MediaKey, VideoSourc
     """
     keys = list(sources)
     media = [vars(sources[key]) for key in keys]
-    return plain({"media": media, "views": [_describe_view(view, keys) for view in views]})
+    paths = list(dict.fromkeys(path for view in views for _, path in view.media))
+    names = {path: plain(Path(name)) for path, name in zip(paths, distinct_names(paths), strict=True)}
+    return plain({"media": media, "views": [_describe_view(view, keys, names) for view in views]})
 
 
-def _describe_view(view: View, keys: Sequence[MediaKey]) -> dict[str, Any]:
+def _describe_view(view: View, keys: Sequence[MediaKey], names: Mapping[Path, str]) -> dict[str, Any]:
     alignment = view.alignment if view.deviations is None else join_chain(view.alignment)
     videos = (alignment.a, alignment.b)
     return {
-        "title": f"{_name(videos[0])} and {_name(videos[1])}",
+        "title": " and ".join(names[video.path] for video in videos),
         "verdict": alignment.verdict,
         "note": alignment.note,
         "videos": [
-            {"media": keys.index((letter, video.path)), **_describe_video(video, annotation)}
+            {
+                "media": keys.index((letter, video.path)),
+                "name": names[video.path],
+                **_describe_video(video, annotation),
+            }
             for letter, video, annotation in zip("ab", videos, view.labels, strict=True)
         ],
         "matrix": _draw_matrix(alignment),
@@ -123,7 +130,6 @@ def _describe_video(video: AlignedVideo, labels: Annotation) -> dict[str, Any]:
     # The times of all other frames lie on straight lines between these.
     kept = thin_out(video.frames, video.times, _TIME_TOLERANCE)
     return {
-        "name": _name(video),
         "width": video.width,
         "height": video.height,
         "frame_rate": video.frame_rate,
@@ -152,10 +158,6 @@ def _time_of(video: AlignedVideo, frame: int) -> float:
     """Time of a native frame: exact for those that were analysed, at the video's rate beyond them."""
     nearest = int(np.clip(frame, video.frames[0], video.frames[-1]))
     return float(np.interp(nearest, video.frames, video.times)) + (frame - nearest) / video.frame_rate
-
-
-def _name(video: AlignedVideo) -> str:
-    return plain(Path(video.path.name))
 
 
 def _describe_hit(alignment: Alignment, position: int, hit: Hit, role: str, *, whole: bool) -> dict[str, Any]:
