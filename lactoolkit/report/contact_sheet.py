@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lactoolkit.errors import VideoError
-from lactoolkit.report.text import COLOUR_A, printable, shorten
+from lactoolkit.report.text import COLOUR_A, distinct_names, printable, shorten
 from lactoolkit.video.decoding import probe, read_frames
 from lactoolkit.video.replacing_file import replacing_path
 from lactoolkit.video.timecode import format_timecode
@@ -64,7 +64,8 @@ def write_contact_sheet(frames: Sequence[SheetFrame], path: str | Path) -> None:
     sheet = Image.new("RGB", size, _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     top = _MARGIN
-    for number, (one, picture) in enumerate(zip(frames, pictures, strict=True)):
+    names = distinct_names(one.path for one in frames)
+    for number, (one, name, picture) in enumerate(zip(frames, names, pictures, strict=True)):
         row, column = divmod(number, columns)
         left = _MARGIN + column * tile
         if number and not column:
@@ -76,7 +77,7 @@ def write_contact_sheet(frames: Sequence[SheetFrame], path: str | Path) -> None:
             draw.rectangle(
                 (left + inset - 4, top - 4, left + inset + width + 3, top + height + 3), outline=COLOUR_A, width=4
             )
-        _write(draw, (left, top + height + 4), shorten(one.path.name, _NAME_LENGTH), _TEXT)
+        _write(draw, (left, top + height + 4), shorten(name, _NAME_LENGTH), _TEXT)
         about = f"{format_timecode(one.time)}  frame {one.frame}  {one.remark}".rstrip()
         _write(draw, (left, top + height + 4 + _LINE), about, _FAINT)
     with replacing_path(Path(path)) as temporary:

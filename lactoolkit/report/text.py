@@ -27,23 +27,23 @@ def shorten(name: str, length: int) -> str:
 
 
 def distinct_names(paths: Iterable[Path]) -> list[str]:
-    """Names of files, with as many of their folders as tell them apart: cameras number their files alike.
+    """Names of files, with as many of their folders as tell different ones apart: cameras number their files alike.
 
     Examples
     --------
     >>> distinct_names([Path("left/1.mp4"), Path("right/1.mp4"), Path("right/2.mp4")])
     ['left/1.mp4', 'right/1.mp4', '2.mp4']
     """
-    parts = [path.parts for path in paths]
-    lengths = [1] * len(parts)
+    asked = list(paths)
+    lengths = dict.fromkeys(asked, 1)
     while True:
-        names = ["/".join(own[-length:]) for own, length in zip(parts, lengths, strict=True)]
-        counts = Counter(names)
-        alike = [k for k, name in enumerate(names) if counts[name] > 1 and lengths[k] < len(parts[k])]
+        names = {path: "/".join(path.parts[-length:]) for path, length in lengths.items()}
+        counts = Counter(names.values())
+        alike = [path for path, name in names.items() if counts[name] > 1 and lengths[path] < len(path.parts)]
         if not alike:
-            return names
-        for k in alike:
-            lengths[k] += 1
+            return [names[path] for path in asked]
+        for path in alike:
+            lengths[path] += 1
 
 
 def printable(text: str) -> tuple[str, Path]:

@@ -175,7 +175,8 @@ def test_names_that_are_alike_are_told_apart_by_their_folders():
     assert names("/x/a.mp4", "/y/b.mp4") == ["a.mp4", "b.mp4"]
     assert names("left/1.mp4", "right/1.mp4", "2.mp4") == ["left/1.mp4", "right/1.mp4", "2.mp4"]
     assert names("a/day/1.mp4", "b/day/1.mp4", "c/1.mp4") == ["a/day/1.mp4", "b/day/1.mp4", "c/1.mp4"]
-    assert names("1.mp4", "b/1.mp4", "1.mp4") == ["1.mp4", "b/1.mp4", "1.mp4"]
+    assert names("1.mp4", "b/1.mp4") == ["1.mp4", "b/1.mp4"]
+    assert names("/x/1.mp4", "/x/1.mp4", "/x/2.mp4") == ["1.mp4", "1.mp4", "2.mp4"]
 
 
 def test_shorten_keeps_both_ends():
