@@ -92,7 +92,7 @@ def _describe(result: Synchronisation, out: Path | None, quiet: bool) -> list[st
     for name, row in zip(names, sync_rows(result), strict=True):
         cells = [name]
         cells += ["" if row[key] is None else format_timecode(row[key]) for key in ("clock_start", "clock_end")]
-        cells.append("" if row["confidence"] is None else f"{row['confidence']:.2f}")
+        cells.append("" if row["confidence"] is None or row["outlier"] else f"{row['confidence']:.2f}")
         cells.append(f"outlier: {row['outlier']}" if row["outlier"] else "reference" if row["reference"] else "")
         rows.append(cells)
     paragraphs = [headline, format_table(["video", "from", "to", "confidence", ""], rows, right=(1, 2, 3))]
