@@ -116,8 +116,7 @@ def train(
 def _describe(result: TrainingResult, quiet: bool) -> list[str]:
     """Lines for the reader."""
     videos = f"Learned from {result.videos} videos in {result.steps} steps"
-    if result.held_out:
-        videos += f", validated on {result.held_out} others"
+    videos += f", validated on {result.held_out} others" if result.held_out else ", validated on the same"
     if result.skipped:
         videos += f"; {result.skipped} left out (see the warnings)"
     best = click.format_filename(result.best)

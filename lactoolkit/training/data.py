@@ -273,11 +273,12 @@ def _pictures(path: Path, config: FeatureConfig) -> tuple[str, tuple[np.ndarray,
 def hold_out(videos: Sequence[LoadedVideo], share: float, seed: int) -> tuple[list[LoadedVideo], list[LoadedVideo]]:
     """Split into videos to learn from and videos to validate on, by chance; both keep at least two.
 
-    With too few videos for that, or with share 0, all are learned from and all validate.
+    With too few videos for that, or with share 0, all are learned from and all validate: one and the same list.
     """
     count = max(2, round(share * len(videos)))
     if share == 0 or len(videos) - count < _FEWEST:
-        return list(videos), list(videos)
+        everything = list(videos)
+        return everything, everything
     held = set(np.random.default_rng(seed).permutation(len(videos))[:count].tolist())
     chosen = [[video for k, video in enumerate(videos) if (k in held) is wanted] for wanted in (False, True)]
     return chosen[0], chosen[1]

@@ -38,7 +38,7 @@ class TrainingResult:
     steps : int
         Steps in all.
     videos, held_out, skipped : int
-        Videos that were learned from, validated on, left out because they could not be read.
+        Videos that were learned from, validated on (0: on those learned from), left out because they could not be read.
     """
 
     best: Path
