@@ -379,3 +379,11 @@ def test_a_finger_scrubs_on_a_phone_without_sideways_scrolling(clips, viewer):
         assert box["y"] >= 0
         assert box["x"] + box["width"] <= 390
         assert box["y"] + box["height"] <= lowest
+
+
+def test_the_whole_map_fits_on_a_phone_held_across(clips, viewer):
+    alignment = make_alignment(*clips, range(10, 60), range(10, 60))
+    page = viewer(alignment, browser_options={"viewport": {"width": 844, "height": 390}, "has_touch": True})
+    box = page.locator("#map").bounding_box()
+    assert 300 <= box["width"] <= 844
+    assert box["height"] <= 390
