@@ -22,12 +22,13 @@ from lactoolkit import __version__, embed_video, extract_features
 from lactoolkit.alignment.align import describe_video
 from lactoolkit.alignment.deviations import KINDS, Spread, course_of
 from lactoolkit.alignment.evidence import Evidence
-from lactoolkit.alignment.hits import make_hit
+from lactoolkit.alignment.hits import find_paths, make_hit
 from lactoolkit.alignment.result import Alignment
 from lactoolkit.alignment.settings import AlignmentSettings
 from lactoolkit.alignment.significance import Measurements
 from lactoolkit.alignment.tables import similarity_table
 from lactoolkit.features.embedding import frame_embeddings
+from lactoolkit.features.hard_cuts import find_hard_cuts
 from lactoolkit.features.video_embeddings import VideoEmbeddings
 
 SETTINGS = AlignmentSettings()
@@ -47,8 +48,8 @@ class Source:
     def altered(self, features: np.ndarray) -> VideoEmbeddings:
         """The video with other frames, at 30 frames per second."""
         frames = np.arange(len(features))
-        values = frame_embeddings(features, self.tap_sizes)
-        return replace(self.video, values=values, frames=frames, times=frames / 30)
+        values, cuts = frame_embeddings(features, self.tap_sizes), find_hard_cuts(features, self.tap_sizes, 30.0)
+        return replace(self.video, values=values, frames=frames, times=frames / 30, cuts=cuts)
 
 
 def main(data: Path) -> None:
@@ -120,7 +121,8 @@ def alterations(source: Source, stranger: np.ndarray) -> dict[str, VideoEmbeddin
 def align(a: VideoEmbeddings, b: VideoEmbeddings) -> Alignment:
     """The three best hits of `align_embeddings`, without the comparison with chance that takes most of its time."""
     table = similarity_table(a.values, b.values, SETTINGS)
-    hits = [make_hit(path, table.at(path), np.ones(len(path)), _UNKNOWN, a, b) for path in table.best_paths(3)]
+    paths = find_paths(table, a, b, 3, 30.0)
+    hits = [make_hit(path, table.at(path), np.ones(len(path)), _UNKNOWN, a, b) for path in paths]
     similarity, reduction = table.picture()
     return Alignment(describe_video(a), describe_video(b), similarity, tuple(hits), "", reduction)
 

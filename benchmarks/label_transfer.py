@@ -23,7 +23,7 @@ from lactoolkit import __version__, embed_video
 from lactoolkit.alignment.align import describe_video
 from lactoolkit.alignment.confidence import tolerance_frames
 from lactoolkit.alignment.evidence import Evidence
-from lactoolkit.alignment.hits import make_hit
+from lactoolkit.alignment.hits import find_paths, make_hit
 from lactoolkit.alignment.result import Alignment
 from lactoolkit.alignment.settings import AlignmentSettings
 from lactoolkit.alignment.significance import Measurements
@@ -86,7 +86,7 @@ def load(folder: Path, camera: str) -> Iterable[Labelled]:
 def align(a: VideoEmbeddings, b: VideoEmbeddings) -> Alignment:
     """The best hit of `align_embeddings`, without the comparison with chance that takes most of its time."""
     table = similarity_table(a.values, b.values, SETTINGS)
-    (path,) = table.best_paths(1)
+    (path,) = find_paths(table, a, b, 1, 30.0)
     mass = table.posterior_near(path, [], tolerance_frames(30))
     hit = make_hit(path, table.at(path), mass, _UNKNOWN, a, b)
     return Alignment(describe_video(a), describe_video(b), np.zeros((1, 1), np.float32), (hit,))

@@ -23,6 +23,7 @@ from lactoolkit import AlignmentSettings, __version__, embed_video
 from lactoolkit.alignment import significance
 from lactoolkit.alignment.confidence import tolerance_frames
 from lactoolkit.alignment.evidence import PairEvidence
+from lactoolkit.alignment.hits import find_paths
 from lactoolkit.alignment.significance import Measurements, chance_probability, evidence_index
 from lactoolkit.alignment.tables import similarity_table
 from lactoolkit.features.video_embeddings import VideoEmbeddings
@@ -108,8 +109,8 @@ def embedded(path: Path) -> VideoEmbeddings:
 def measure(a: Path, b: Path) -> Measurements:
     one, two = embedded(a), embedded(b)
     table = similarity_table(one.values, two.values, SETTINGS)
-    path = table.best_paths(1)[0]
     rate = 1 / float(np.median(np.diff(one.times)))
+    (path,) = find_paths(table, one, two, 1, rate)
     posterior = float(table.posterior_near(path, [], tolerance_frames(rate)).mean())
     return PairEvidence(table, one, two, SETTINGS, rate).of(path, posterior).measurements
 

@@ -27,6 +27,7 @@ from zero_training import TOLERANCE, reliability_bins
 from lactoolkit import __version__, embed_video
 from lactoolkit.alignment.confidence import calibrated_confidence
 from lactoolkit.alignment.evidence import PairEvidence
+from lactoolkit.alignment.hits import find_paths
 from lactoolkit.alignment.settings import default_settings
 from lactoolkit.alignment.significance import Measurements, chance_probability, evidence_index
 from lactoolkit.alignment.tables import similarity_table
@@ -146,7 +147,7 @@ class Encoder:
         one, two = self._embed(a), self._embed(b)
         settings = default_settings(one.encoder)
         table = similarity_table(one.values, two.values, settings)
-        path = table.best_paths(1)[0]
+        (path,) = find_paths(table, one, two, 1, 30.0)
         mass = table.posterior_near(path, [], TOLERANCE)
         measurements = PairEvidence(table, one, two, settings, 30.0).of(path, float(mass.mean())).measurements
         right = None

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
-from lactoolkit import __version__
+from lactoolkit import __version__, embed_video
 from lactoolkit.alignment.confidence import calibrated_confidence
+from lactoolkit.alignment.hits import find_paths
 from lactoolkit.alignment.settings import AlignmentSettings
 from lactoolkit.alignment.tables import similarity_table
-from lactoolkit.features.embedding import frame_embeddings
 from lactoolkit.features.extraction import extract_features
 from lactoolkit.kernels.path_decoding import LocalPath, best_local_path
 
@@ -82,14 +82,12 @@ def taps(path: Path) -> tuple[np.ndarray, tuple[int, ...]]:
     return features.values, features.tap_sizes
 
 
-@cache
-def embeddings(path: Path) -> np.ndarray:
-    return frame_embeddings(*taps(path))
+embedded = cache(embed_video)
 
 
 def by_lactoolkit(a: Path, b: Path) -> tuple[LocalPath, np.ndarray | None]:
-    table = similarity_table(embeddings(a), embeddings(b), SETTINGS)
-    (path,) = table.best_paths(1)
+    table = similarity_table(embedded(a).values, embedded(b).values, SETTINGS)
+    (path,) = find_paths(table, embedded(a), embedded(b), 1, 30.0)
     return path, table.posterior_near(path, [], TOLERANCE)
 
 

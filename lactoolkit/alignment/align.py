@@ -14,7 +14,7 @@ import numpy as np
 from lactoolkit import __version__
 from lactoolkit.alignment.confidence import tolerance_frames
 from lactoolkit.alignment.evidence import PairEvidence
-from lactoolkit.alignment.hits import make_hit
+from lactoolkit.alignment.hits import find_paths, make_hit
 from lactoolkit.alignment.result import AlignedVideo, Alignment
 from lactoolkit.alignment.settings import AlignmentSettings, default_settings
 from lactoolkit.alignment.tables import similarity_table
@@ -167,7 +167,7 @@ def align_embeddings(
     settings = settings or default_settings(a.encoder, min(len(a), len(b)))
     table = similarity_table(a.values, b.values, settings, judged=judged, progress=progress)
     rate = 1 / float(np.median(np.diff(a.times)))
-    paths = table.best_paths(hits)
+    paths = find_paths(table, a, b, hits, rate)
     evidence = PairEvidence(table, a, b, judged, rate)
     found = []
     for path in paths:

@@ -7,12 +7,40 @@ from dataclasses import replace
 
 import numpy as np
 
-from lactoolkit.alignment.confidence import calibrated_confidence
+from lactoolkit.alignment.confidence import calibrated_confidence, tolerance_frames
 from lactoolkit.alignment.evidence import Evidence
 from lactoolkit.alignment.result import AlignedVideo, Alignment, GapRun, Hit
+from lactoolkit.alignment.shots import within_shots
+from lactoolkit.alignment.tables import SimilarityTable
 from lactoolkit.features.video_embeddings import VideoEmbeddings
 from lactoolkit.kernels.path_decoding import LocalPath
 from lactoolkit.models.registry import is_trained_identity
+
+
+def find_paths(
+    table: SimilarityTable, a: VideoEmbeddings, b: VideoEmbeddings, count: int, rate: float
+) -> list[LocalPath]:
+    """Paths of the best hits: the best of the table, within the shots of both videos.
+
+    Parameters
+    ----------
+    table : SimilarityTable
+        Similarity of both videos.
+    a, b : VideoEmbeddings
+        The videos.
+    count : int
+        How many paths at most.
+    rate : float
+        Analysed frames per second.
+
+    Returns
+    -------
+    list of LocalPath
+        By falling score.
+    """
+    cuts_a, cuts_b = (np.searchsorted(video.frames, video.cuts) for video in (a, b))
+    cost, near = table.settings.cut_cost, tolerance_frames(rate)
+    return [within_shots(path, table.at(path), cuts_a, cuts_b, cost, near) for path in table.best_paths(count)]
 
 
 def make_hit(

@@ -34,6 +34,9 @@ class AlignmentSettings:
     least_motion : float
         How much a frame must differ from the last one kept for a path to be sought through it, in usual distances of
         neighbouring frames, see :func:`lactoolkit.alignment.moving_frames.moving_frames`; 0 keeps all.
+    cut_cost : float
+        What a hit must be worth on either side of a hard cut that the other video does not have, see
+        :func:`lactoolkit.alignment.shots.within_shots`; 0 takes no notice of cuts.
     """
 
     margin: float = 0.75
@@ -43,6 +46,7 @@ class AlignmentSettings:
     background: str = "lines"
     end_level: float = 0.5
     least_motion: float = 0.0
+    cut_cost: float = 20.0
 
     def __post_init__(self) -> None:
         if self.background not in BACKGROUNDS:
@@ -51,6 +55,8 @@ class AlignmentSettings:
             raise ParameterError(f"end_level is {self.end_level}; pass a share of the mean cosine, 0 to below 1")
         if not self.least_motion >= 0:
             raise ParameterError(f"least_motion is {self.least_motion}; pass a multiple of the usual motion, 0 or more")
+        if not self.cut_cost >= 0:
+            raise ParameterError(f"cut_cost is {self.cut_cost}; pass a sum of similarities, 0 or more")
 
 
 # Between recordings of a minute and more, chance grows along the whole diagonal at the usual settings and swallows what

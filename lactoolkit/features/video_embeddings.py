@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from lactoolkit.errors import ParameterError, VideoError
 from lactoolkit.features.cache import entry_key, load_entry, save_entry
 from lactoolkit.features.embedding import JoinedEmbeddings, LongEmbeddings, coarse_taps, prepare_features
 from lactoolkit.features.extraction import VideoFeatures, extract_features, recorded_damage, warn_of_damage
+from lactoolkit.features.hard_cuts import find_hard_cuts
 from lactoolkit.features.preview import find_preview, preview_key
 from lactoolkit.models.registry import (
     INPUT_SIZE,
@@ -61,6 +62,9 @@ class VideoEmbeddings:
         What the file says about itself.
     preview : Path or None
         Small copy of these frames as a video; see :func:`lactoolkit.extract_features`.
+    cuts : ndarray, shape (C,), int64
+        Native numbers of the first frames behind hard cuts; see :func:`lactoolkit.features.hard_cuts.find_hard_cuts`.
+        Encoders that train on pictures or have no untrained features beside what was learnt find none.
     """
 
     path: Path
@@ -71,6 +75,7 @@ class VideoEmbeddings:
     encoder: str
     info: VideoInfo
     preview: Path | None = None
+    cuts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -164,6 +169,7 @@ def embed_video(
             encoder=features.encoder,
             info=features.info,
             preview=features.preview,
+            cuts=_hard_cuts(features.values, features.tap_sizes, features.frames, features.times),
         )
     if not isinstance(encoder, str | Path):
         device = str(encoder.device)
@@ -178,7 +184,7 @@ def embed_video(
         if cache:
             save_entry(key, **entry)
     warn_of_damage(path, entry["damage"])
-    values = entry["values"]
+    values, cuts = entry["values"], np.zeros(0, np.int64)
     if (weight := float(entry["untrained_weight"])) > 0:
         backbone = str(entry["backbone"])
         if used is None:
@@ -196,7 +202,9 @@ def embed_video(
                     **span,
                 )
         spec = encoder_spec(backbone)
-        untrained = LongEmbeddings(*coarse_taps(used.values, spec.tap_channels, spec.pool_sizes))
+        taps = coarse_taps(used.values, spec.tap_channels, spec.pool_sizes)
+        cuts = _hard_cuts(*taps, used.frames, used.times)
+        untrained = LongEmbeddings(*taps)
         values = _all_or_on_demand(JoinedEmbeddings(values, untrained, weight), on_demand)
     return VideoEmbeddings(
         path=path,
@@ -207,6 +215,7 @@ def embed_video(
         encoder=trained,
         info=info,
         preview=find_preview(preview_key(sha256, **span)) if cache and preview else None,
+        cuts=cuts,
     )
 
 
@@ -309,6 +318,10 @@ def _embed_pictures(
     if not varies:
         raise _still_video(path)
     return {"frames": np.concatenate(frames), "times": np.concatenate(times), "values": values}
+
+
+def _hard_cuts(features: np.ndarray, tap_sizes: Sequence[int], frames: np.ndarray, times: np.ndarray) -> np.ndarray:
+    return frames[find_hard_cuts(features, tap_sizes, 1 / float(np.median(np.diff(times))))]
 
 
 def _check_count(path: Path, count: int) -> None:
