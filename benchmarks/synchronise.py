@@ -46,6 +46,10 @@ def main(data: Path) -> None:
             named.append([bool(one.outlier) for one in three.videos])
             takes = [source / f"{task}_{episode}_camA.mp4", other]
             choices.append(("two takes", synchronise(takes).model))
+        for task in TASKS:
+            videos = [f"{task}_{episode}_{camera}.mp4" for episode in EPISODES[:4] for camera in ("camA", "camB")]
+            several = synchronise([data / "sim" / task / "videos" / name for name in videos])
+            choices.append(("four takes before two cameras each", several.model))
         rows.append(("simulated tasks, two cameras, 30 frames per second", errors, 30, np.mean(sure)))
         for count, frames in ((4, "all four"), (2, "two")):
             errors, sure = [], []
@@ -67,7 +71,11 @@ def main(data: Path) -> None:
             f"{(error <= 3).mean():.2f} | {(error <= 0.1 * rate).mean():.2f} | {confidence:.2f} |"
         )
     print("\n## Which model, and outliers\n")
-    for kind, right in (("two cameras", "offset"), ("two takes", "warp")):
+    for kind, right in (
+        ("two cameras", "offset"),
+        ("two takes", "warp"),
+        ("four takes before two cameras each", "warp"),
+    ):
         shown = [model == right for name, model in choices if name == kind]
         print(f"- `--model auto` on {kind} of a task: {sum(shown)} of {len(shown)} by `{right}`.")
     flags = np.array(named)

@@ -85,7 +85,7 @@ def _describe(result: Synchronisation, out: Path | None, quiet: bool) -> list[st
     names = [click.format_filename(name) for name in distinct_names(one.video.path for one in result.videos)]
     reference = names[result.reference]
     headline = {
-        "offset": "Cameras at one event: a constant offset each.",
+        "offset": "Cameras at one event, or takes at the same pace: a constant offset each.",
         "warp": f"Takes at different speeds: the clock is that of {reference}.",
     }[result.model]
     rows = []

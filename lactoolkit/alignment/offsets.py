@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.distance import squareform
 
 from lactoolkit.alignment.similarity import calibrated_embeddings
 from lactoolkit.features.embedding import standardise
@@ -89,8 +91,8 @@ class Offsets:
         Frames after the start of the first one to start.
     confidence : ndarray, shape (V,), float64
         Probability that a recording is placed right within 0.1 s, given the others.
-    agreement : ndarray, shape (V,), float64
-        Highest correlation of its motion with that of any other, placed like this.
+    likeness : ndarray, shape (V, V), float64
+        Correlation of the motion of each pair, placed like this; 1 on the diagonal.
     pair_lags : ndarray, shape (V, V), float64
         Lag of each pair by itself: how much later the first starts than the second. Antisymmetric.
     pair_confidence : ndarray, shape (V, V), float64
@@ -102,7 +104,7 @@ class Offsets:
 
     starts: np.ndarray
     confidence: np.ndarray
-    agreement: np.ndarray
+    likeness: np.ndarray
     pair_lags: np.ndarray
     pair_confidence: np.ndarray
     cycle_error: float
@@ -208,12 +210,37 @@ def solve_offsets(recordings: Sequence[Recording], pairs: dict[tuple[int, int], 
     reach = next(iter(pairs.values())).reach
     confidence = np.array([_place_confidence(k, placed, pairs, reach) for k in range(count)])
     exact = _refine(placed, pairs, count)
-    likeness = np.full((count, count), -1.0)
+    likeness = np.eye(count)
     for i, j in pairs:
         lag = int(placed[i] - placed[j])
         likeness[i, j] = likeness[j, i] = motion_correlation(recordings[i], recordings[j], lag)
-    agreement = likeness.max(axis=1)
-    return Offsets(exact - exact.min(), confidence, agreement, lags, sure, _cycle_error(lags, count))
+    return Offsets(exact - exact.min(), confidence, likeness, lags, sure, _cycle_error(lags, count))
+
+
+def largest_event(likeness: np.ndarray, least: float) -> np.ndarray:
+    """The recordings that most likely show one event: the largest group of those whose motion is alike on average.
+
+    Parameters
+    ----------
+    likeness : ndarray, shape (V, V), float64
+        Correlation of the motion of each pair of recordings, at least two.
+    least : float
+        Mean correlation of two groups (average linkage) from which on they are taken for one.
+
+    Returns
+    -------
+    ndarray, shape (V,), bool
+        None, where no two belong together; of groups of one size, the one whose members are more alike.
+    """
+    distances = squareform(1 - likeness, checks=False)
+    groups = fcluster(linkage(distances, "average"), 1 - least, "distance")
+
+    def size_and_likeness(group: int) -> tuple[int, float]:
+        members = groups == group
+        return int(members.sum()), float(likeness[np.ix_(members, members)].mean())
+
+    members = groups == max(np.unique(groups), key=size_and_likeness)
+    return members if members.sum() > 1 else np.zeros(len(groups), bool)
 
 
 def motion_correlation(a: Recording, b: Recording, lag: int) -> float:

@@ -13,7 +13,15 @@ from tqdm import tqdm
 
 from lactoolkit.alignment.align import describe_video, package_versions
 from lactoolkit.alignment.many import PairJob, align_all
-from lactoolkit.alignment.offsets import Offsets, Recording, motion_curve, score_lags, solve_offsets
+from lactoolkit.alignment.offsets import (
+    LagScores,
+    Offsets,
+    Recording,
+    largest_event,
+    motion_curve,
+    score_lags,
+    solve_offsets,
+)
 from lactoolkit.alignment.result import AlignedVideo, Alignment
 from lactoolkit.alignment.transfer import carry_times, reversed_alignment
 from lactoolkit.errors import ParameterError, VideoError
@@ -128,7 +136,7 @@ def synchronise(
     inputs : sequence of paths
         Videos, and folders that are searched for videos.
     model : {"auto", "offset", "warp"}
-        ``"auto"`` takes constant offsets if the motion of more than half of the videos is that of another one.
+        ``"auto"`` takes constant offsets if the motion of more than half of the videos is alike.
     workers : int
         Processes side by side.
     progress : bool
@@ -211,7 +219,10 @@ def _by_offsets(paths: Sequence[Path], progress: bool, options: dict[str, Any]) 
     shown = tqdm(pairs, desc="comparing", unit="pair", delay=1, disable=not progress)
     scores = {(i, j): score_lags(recordings[i], recordings[j], rate) for i, j in shown}
     found = solve_offsets(recordings, scores)
-    outliers = [_why_outlier(found, k) for k in range(len(videos))]
+    members = largest_event(found.likeness, _SAME_EVENT)
+    if 1 < members.sum() < len(videos):
+        found = _placed_without_others(found, members, recordings, scores)
+    outliers = [_why_outlier(one, sure) for one, sure in zip(members, found.confidence, strict=True)]
     first = min((start for start, why in zip(found.starts, outliers, strict=True) if not why), default=0.0)
     synced = []
     for k, video in enumerate(videos):
@@ -219,7 +230,7 @@ def _by_offsets(paths: Sequence[Path], progress: bool, options: dict[str, Any]) 
         ends = np.array([video.times[0], video.times[-1]])
         sure = np.full(2, found.confidence[k])
         synced.append(SyncedVideo(describe_video(video), start + ends, ends, sure, outliers[k]))
-    weight = (found.pair_confidence * np.isfinite(found.pair_lags)).sum(axis=1)
+    weight = (found.pair_confidence * np.isfinite(found.pair_lags))[:, members].sum(axis=1) * (members | ~members.any())
     return Synchronisation(
         videos=tuple(synced),
         model="offset",
@@ -240,10 +251,23 @@ def _on_grid(video: VideoEmbeddings, features: np.ndarray, rate: float) -> Recor
     return Recording(video.values[chosen], motion_curve(features[chosen], rate))
 
 
-def _why_outlier(found: Offsets, k: int) -> str:
-    if found.agreement[k] < _SAME_EVENT:
-        return "nothing moves when it does in any other video"
-    if found.confidence[k] < _PLACED:
+def _placed_without_others(
+    found: Offsets, members: np.ndarray, recordings: Sequence[Recording], pairs: dict[tuple[int, int], LagScores]
+) -> Offsets:
+    """The recordings of one event placed by themselves, others left where they are: those have no say in it."""
+    chosen: list[int] = np.flatnonzero(members).tolist()
+    own = {(i, j): pairs[chosen[i], chosen[j]] for i, j in itertools.combinations(range(len(chosen)), 2)}
+    alone = solve_offsets([recordings[k] for k in chosen], own)
+    starts, confidence = found.starts.copy(), found.confidence.copy()
+    starts[chosen] = alone.starts + starts[chosen].mean() - alone.starts.mean()
+    confidence[chosen] = alone.confidence
+    return replace(found, starts=starts, confidence=confidence, cycle_error=alone.cycle_error)
+
+
+def _why_outlier(member: bool, confidence: float) -> str:
+    if not member:
+        return "what moves in it moves at other times than in the others"
+    if confidence < _PLACED:
         return "fits in several places"
     return ""
 

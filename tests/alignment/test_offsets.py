@@ -8,6 +8,7 @@ import pytest
 from lactoolkit.alignment.offsets import (
     LagScores,
     Recording,
+    largest_event,
     motion_correlation,
     motion_curve,
     score_lags,
@@ -57,7 +58,8 @@ def test_cameras_on_other_sides_are_placed_by_what_moves_when():
     found = solve_offsets(recordings, all_pairs(recordings))
     np.testing.assert_allclose(found.starts, starts, atol=0.5)
     assert (found.confidence > 0.9).all()
-    assert (found.agreement > 0.8).all()
+    assert found.likeness.min() > 0.8
+    assert largest_event(found.likeness, 0.67).all()
     assert found.cycle_error <= 1
     assert found.pair_lags[2, 0] == pytest.approx(45, abs=1)
 
@@ -68,7 +70,21 @@ def test_another_event_is_told_apart():
     recordings = [record(scene, start, start + 200, rng) for start in (0, 40)] + [record(other, 0, 200, rng)]
     found = solve_offsets(recordings, all_pairs(recordings))
     assert found.starts[1] - found.starts[0] == pytest.approx(40, abs=0.5)
-    assert found.agreement[2] < 0.67 < found.agreement[:2].min()
+    assert found.likeness[2, :2].max() < 0.67 < found.likeness[0, 1]
+    assert largest_event(found.likeness, 0.67).tolist() == [True, True, False]
+
+
+def test_groups_of_recordings():
+    likeness = np.eye(6)
+    for i, j, value in [(0, 1, 0.9), (2, 3, 0.8), (2, 4, 0.7), (3, 4, 0.75), (1, 2, 0.85)]:
+        likeness[i, j] = likeness[j, i] = value
+    # 4 is alike to 2 and 3 by .725 on average. That 1 and 2 are alike by chance does not make one event of two groups:
+    # the mean of their six pairs is .14.
+    assert largest_event(likeness, 0.67).tolist() == [False, False, True, True, True, False]
+    # Of two groups of two, the one that is more alike.
+    assert largest_event(likeness[:4, :4], 0.67).tolist() == [True, True, False, False]
+    assert not largest_event(np.eye(3), 0.67).any()
+    assert largest_event(np.array([[1.0, 0.7], [0.7, 1.0]]), 0.67).all()
 
 
 def test_the_others_decide_where_a_pair_is_in_doubt():
