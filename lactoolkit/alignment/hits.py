@@ -39,7 +39,7 @@ def find_paths(
         By falling score.
     """
     cuts_a, cuts_b = (np.searchsorted(video.frames, video.cuts) for video in (a, b))
-    cost, near = table.settings.cut_cost, tolerance_frames(rate)
+    cost, near = table.settings.cut_cost * rate, tolerance_frames(rate)
     return [within_shots(path, table.at(path), cuts_a, cuts_b, cost, near) for path in table.best_paths(count)]
 
 

@@ -35,8 +35,8 @@ class AlignmentSettings:
         How much a frame must differ from the last one kept for a path to be sought through it, in usual distances of
         neighbouring frames, see :func:`lactoolkit.alignment.moving_frames.moving_frames`; 0 keeps all.
     cut_cost : float
-        What a hit must be worth on either side of a hard cut that the other video does not have, see
-        :func:`lactoolkit.alignment.shots.within_shots`; 0 takes no notice of cuts.
+        What a hit must be worth on either side of a hard cut that the other video does not have: the sum of its
+        similarities over time in seconds, see :func:`lactoolkit.alignment.shots.within_shots`; 0 takes no notice.
     """
 
     margin: float = 0.75
@@ -46,7 +46,7 @@ class AlignmentSettings:
     background: str = "lines"
     end_level: float = 0.5
     least_motion: float = 0.0
-    cut_cost: float = 20.0
+    cut_cost: float = 1.3
 
     def __post_init__(self) -> None:
         if self.background not in BACKGROUNDS:
@@ -56,7 +56,7 @@ class AlignmentSettings:
         if not self.least_motion >= 0:
             raise ParameterError(f"least_motion is {self.least_motion}; pass a multiple of the usual motion, 0 or more")
         if not self.cut_cost >= 0:
-            raise ParameterError(f"cut_cost is {self.cut_cost}; pass a sum of similarities, 0 or more")
+            raise ParameterError(f"cut_cost is {self.cut_cost}; pass similarity times seconds, 0 or more")
 
 
 # Between recordings of a minute and more, chance grows along the whole diagonal at the usual settings and swallows what
