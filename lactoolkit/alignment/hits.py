@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lactoolkit.alignment.confidence import calibrated_confidence, tolerance_frames
+from lactoolkit.alignment.confidence import calibrated_confidence
 from lactoolkit.alignment.evidence import Evidence
 from lactoolkit.alignment.result import AlignedVideo, Alignment, GapRun, Hit
 from lactoolkit.alignment.shots import within_shots
@@ -39,8 +39,8 @@ def find_paths(
         By falling score.
     """
     cuts_a, cuts_b = (np.searchsorted(video.frames, video.cuts) for video in (a, b))
-    cost, near = table.settings.cut_cost * rate, tolerance_frames(rate)
-    return [within_shots(path, table.at(path), cuts_a, cuts_b, cost, near) for path in table.best_paths(count)]
+    cost = table.settings.cut_cost * rate
+    return [within_shots(path, table.at(path), cuts_a, cuts_b, cost) for path in table.best_paths(count)]
 
 
 def make_hit(

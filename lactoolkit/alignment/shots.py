@@ -8,12 +8,12 @@ from lactoolkit.kernels.path_decoding import LocalPath
 
 
 def within_shots(
-    path: LocalPath, similarity: np.ndarray, cuts_a: np.ndarray, cuts_b: np.ndarray, cost: float, tolerance: int = 3
+    path: LocalPath, similarity: np.ndarray, cuts_a: np.ndarray, cuts_b: np.ndarray, cost: float
 ) -> LocalPath:
     """Leave out the parts of a path that lie beyond hard cuts and match too little to be worth it.
 
     Behind a cut there is often something else. The path still goes on through the first frames there as long as its
-    score grows, by chance. A cut that the other video has at the same place of the path is one of the process and costs
+    score grows, by chance. A cut that the other video has between the very same pairs is one of the process and costs
     nothing.
 
     Parameters
@@ -26,20 +26,13 @@ def within_shots(
         First row, or column, behind each cut.
     cost : float
         What crossing cuts in one video costs, in similarity, once where no pair lies between them; 0 keeps all.
-    tolerance : int
-        Pairs within which two cuts are at the same place.
 
     Returns
     -------
     LocalPath
         The run of shots with the largest sum of similarities less costs; the score is still that of the whole path.
     """
-    crossed = [_crossings(path.pairs[:, axis], cuts) for axis, cuts in enumerate((cuts_a, cuts_b))]
-    lonely = [
-        own[[not np.any(np.abs(other - position) <= tolerance) for position in own]]
-        for own, other in (crossed, crossed[::-1])
-    ]
-    edges = np.unique(np.concatenate(lonely))
+    edges = np.setxor1d(_crossings(path.pairs[:, 0], cuts_a), _crossings(path.pairs[:, 1], cuts_b))
     if cost <= 0 or not len(edges):
         return path
     sums = [float(part.sum(dtype=np.float64)) for part in np.split(similarity, edges)]
