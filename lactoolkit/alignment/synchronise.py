@@ -230,7 +230,9 @@ def _by_offsets(paths: Sequence[Path], progress: bool, options: dict[str, Any]) 
         ends = np.array([video.times[0], video.times[-1]])
         sure = np.full(2, found.confidence[k])
         synced.append(SyncedVideo(describe_video(video), start + ends, ends, sure, outliers[k]))
-    weight = (found.pair_confidence * np.isfinite(found.pair_lags))[:, members].sum(axis=1) * (members | ~members.any())
+    # Compared with those of the event alone; where there is none, with all.
+    compared = members if members.any() else np.ones(len(videos), bool)
+    weight = np.where(compared, found.pair_confidence[:, compared].sum(axis=1), -1.0)
     return Synchronisation(
         videos=tuple(synced),
         model="offset",
