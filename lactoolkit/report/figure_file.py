@@ -29,4 +29,6 @@ def save_figure(draw: Callable[[], Figure], path: Path) -> None:
     """
     with matplotlib.rc_context(matplotlib.rcParamsDefault):
         FigureCanvasAgg(figure := draw())
+        # The ticks of a colour bar may change with the first layout; the one of the second drawing knows their width.
+        figure.draw_without_rendering()
         figure.savefig(path, dpi=_DPI)
