@@ -121,7 +121,7 @@ def alterations(source: Source, stranger: np.ndarray) -> dict[str, VideoEmbeddin
 def align(a: VideoEmbeddings, b: VideoEmbeddings) -> Alignment:
     """The three best hits of `align_embeddings`, without the comparison with chance that takes most of its time."""
     table = similarity_table(a.values, b.values, SETTINGS)
-    paths = find_paths(table, a, b, 3, 30.0)
+    paths = find_paths(table, a, b, 3)
     hits = [make_hit(path, table.at(path), np.ones(len(path)), _UNKNOWN, a, b) for path in paths]
     similarity, reduction = table.picture()
     return Alignment(describe_video(a), describe_video(b), similarity, tuple(hits), "", reduction)

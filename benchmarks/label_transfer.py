@@ -86,7 +86,7 @@ def load(folder: Path, camera: str) -> Iterable[Labelled]:
 def align(a: VideoEmbeddings, b: VideoEmbeddings) -> Alignment:
     """The best hit of `align_embeddings`, without the comparison with chance that takes most of its time."""
     table = similarity_table(a.values, b.values, SETTINGS)
-    (path,) = find_paths(table, a, b, 1, 30.0)
+    (path,) = find_paths(table, a, b, 1)
     mass = table.posterior_near(path, [], tolerance_frames(30))
     hit = make_hit(path, table.at(path), mass, _UNKNOWN, a, b)
     return Alignment(describe_video(a), describe_video(b), np.zeros((1, 1), np.float32), (hit,))

@@ -109,10 +109,9 @@ def embedded(path: Path) -> VideoEmbeddings:
 def measure(a: Path, b: Path) -> Measurements:
     one, two = embedded(a), embedded(b)
     table = similarity_table(one.values, two.values, SETTINGS)
-    rate = 1 / float(np.median(np.diff(one.times)))
-    (path,) = find_paths(table, one, two, 1, rate)
-    posterior = float(table.posterior_near(path, [], tolerance_frames(rate)).mean())
-    return PairEvidence(table, one, two, SETTINGS, rate).of(path, posterior).measurements
+    (path,) = find_paths(table, one, two, 1)
+    posterior = float(table.posterior_near(path, [], tolerance_frames(one.rate)).mean())
+    return PairEvidence(table, one, two, SETTINGS, one.rate).of(path, posterior).measurements
 
 
 def report_fit(unrelated: dict[tuple[str, str, str], list[Measurements]], *, looks: bool = True) -> None:

@@ -147,7 +147,7 @@ class Encoder:
         one, two = self._embed(a), self._embed(b)
         settings = default_settings(one.encoder)
         table = similarity_table(one.values, two.values, settings)
-        (path,) = find_paths(table, one, two, 1, 30.0)
+        (path,) = find_paths(table, one, two, 1)
         mass = table.posterior_near(path, [], TOLERANCE)
         measurements = PairEvidence(table, one, two, settings, 30.0).of(path, float(mass.mean())).measurements
         right = None

@@ -87,7 +87,7 @@ embedded = cache(embed_video)
 
 def by_lactoolkit(a: Path, b: Path) -> tuple[LocalPath, np.ndarray | None]:
     table = similarity_table(embedded(a).values, embedded(b).values, SETTINGS)
-    (path,) = find_paths(table, embedded(a), embedded(b), 1, 30.0)
+    (path,) = find_paths(table, embedded(a), embedded(b), 1)
     return path, table.posterior_near(path, [], TOLERANCE)
 
 

@@ -166,8 +166,8 @@ def align_embeddings(
     judged = settings or default_settings(a.encoder)
     settings = settings or default_settings(a.encoder, min(len(a), len(b)))
     table = similarity_table(a.values, b.values, settings, judged=judged, progress=progress)
-    rate = 1 / float(np.median(np.diff(a.times)))
-    paths = find_paths(table, a, b, hits, rate)
+    rate = a.rate
+    paths = find_paths(table, a, b, hits)
     evidence = PairEvidence(table, a, b, judged, rate)
     found = []
     for path in paths:

@@ -17,9 +17,7 @@ from lactoolkit.kernels.path_decoding import LocalPath
 from lactoolkit.models.registry import is_trained_identity
 
 
-def find_paths(
-    table: SimilarityTable, a: VideoEmbeddings, b: VideoEmbeddings, count: int, rate: float
-) -> list[LocalPath]:
+def find_paths(table: SimilarityTable, a: VideoEmbeddings, b: VideoEmbeddings, count: int) -> list[LocalPath]:
     """Paths of the best hits: the best of the table, within the shots of both videos.
 
     Parameters
@@ -30,8 +28,6 @@ def find_paths(
         The videos.
     count : int
         How many paths at most.
-    rate : float
-        Analysed frames per second.
 
     Returns
     -------
@@ -39,7 +35,7 @@ def find_paths(
         By falling score.
     """
     cuts_a, cuts_b = (np.searchsorted(video.frames, video.cuts) for video in (a, b))
-    cost = table.settings.cut_cost * rate
+    cost = table.settings.cut_cost * a.rate
     return [within_shots(path, table.at(path), cuts_a, cuts_b, cost) for path in table.best_paths(count)]
 
 

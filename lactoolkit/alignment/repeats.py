@@ -208,7 +208,7 @@ def repetitions_of(video: VideoEmbeddings, settings: AlignmentSettings | None = 
     Repetitions
     """
     settings = settings or AlignmentSettings()
-    rate = 1 / float(np.median(np.diff(video.times)))
+    rate = video.rate
     similarity = calibrated_similarity(video.values, video.values, settings.margin)
     later = np.where(_returns(similarity, max(round(_SHORTEST_PERIOD * rate), 1)), similarity, -np.inf)
     path = best_local_path(later, settings.gap_open, settings.gap_extend)

@@ -204,12 +204,11 @@ def align_by_embeddings(settings: AlignmentSettings | None = None) -> Aligner:
     def align(a: LabelledVideo, b: LabelledVideo) -> tuple[Path, np.ndarray | None]:
         chosen = settings or default_settings(a.embeddings.encoder)
         table = similarity_table(a.values, b.values, chosen)
-        rate = 1 / float(np.median(np.diff(a.embeddings.times)))
-        paths = find_paths(table, a.embeddings, b.embeddings, 1, rate)
+        paths = find_paths(table, a.embeddings, b.embeddings, 1)
         if not paths:
             return np.zeros((0, 2), np.int64), np.zeros(0)
         rows, columns = paths[0].pairs.T
-        mass = table.posterior_near(paths[0], [], tolerance_frames(rate))
+        mass = table.posterior_near(paths[0], [], tolerance_frames(a.embeddings.rate))
         path = np.stack([a.embeddings.frames[rows], b.embeddings.frames[columns]], axis=1)
         return path, calibrated_confidence(mass, trained=is_trained_identity(a.embeddings.encoder))
 

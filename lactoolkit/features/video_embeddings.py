@@ -80,6 +80,11 @@ class VideoEmbeddings:
     def __len__(self) -> int:
         return len(self.frames)
 
+    @property
+    def rate(self) -> float:
+        """Analysed frames per second, by the median distance of two neighbours."""
+        return _rate(self.times)
+
 
 def embed_video(
     path: str | Path,
@@ -321,7 +326,11 @@ def _embed_pictures(
 
 
 def _hard_cuts(features: np.ndarray, tap_sizes: Sequence[int], frames: np.ndarray, times: np.ndarray) -> np.ndarray:
-    return frames[find_hard_cuts(features, tap_sizes, 1 / float(np.median(np.diff(times))))]
+    return frames[find_hard_cuts(features, tap_sizes, _rate(times))]
+
+
+def _rate(times: np.ndarray) -> float:
+    return 1 / float(np.median(np.diff(times)))
 
 
 def _check_count(path: Path, count: int) -> None:
