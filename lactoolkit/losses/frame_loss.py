@@ -121,8 +121,8 @@ class FrameLoss(nn.Module, ABC):
         parameters = list(self.parameters())
         return [{"params": parameters, "lr": learning_rate, "weight_decay": 0.0}] if parameters else []
 
-    def readings(self) -> dict[str, float]:
-        """What the loss has learnt so far, by name, for logs; empty for a loss without parameters."""
+    def readings(self) -> dict[str, Tensor]:
+        """What the loss has learnt so far, 0-d each, by name, for logs; empty for a loss without parameters."""
         return {}
 
 

@@ -191,7 +191,7 @@ class LACLoss(FrameLoss):
         groups = super().parameter_groups(learning_rate)
         return [{**group, "lr": self.config.own_learning_rate} for group in groups]
 
-    def readings(self) -> dict[str, float]:
+    def readings(self) -> dict[str, Tensor]:
         """Scale and offset of the similarity, and the mean gap penalties (those of a frame of zeros, by context)."""
         if "alignment" not in self.weights:
             return {}
@@ -200,8 +200,7 @@ class LACLoss(FrameLoss):
                 1 if self.config.gaps == "position" else 0
             )
             gap_open, gap_extend = raw.mean(1) if raw.dim() == 2 else raw
-            values = {"scale": self.scale, "offset": self.offset, "gap_open": gap_open, "gap_extend": gap_extend}
-            return {name: value.item() for name, value in values.items()}
+            return {"scale": self.scale, "offset": self.offset, "gap_open": gap_open, "gap_extend": gap_extend}
 
     def terms(self, views: Views, classes: Tensor | None, generator: torch.Generator | None) -> dict[str, Tensor]:
         """The parts ``contrastive`` and ``alignment``, as far as their weights are above 0."""

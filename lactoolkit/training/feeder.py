@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 
 from lactoolkit.models.registry import INPUT_SIZE
@@ -30,8 +31,8 @@ class Clips:
         Of this process's videos.
     positions, mask : Tensor, shape (2, B, T)
         Of the videos of all processes.
-    classes : Tensor, shape (B,)
-        Likewise.
+    classes : Tensor, shape (B,), or None
+        Likewise; None where all videos of the run show the same process.
     augmentation : Augmentation or None
         For pictures, 2 b rows.
     own : slice
@@ -41,7 +42,7 @@ class Clips:
     features: torch.Tensor
     positions: torch.Tensor
     mask: torch.Tensor
-    classes: torch.Tensor
+    classes: torch.Tensor | None
     augmentation: Augmentation | None
     own: slice
 
@@ -49,8 +50,7 @@ class Clips:
 class ClipFeeder:
     """Draws batches and gathers their clips.
 
-    Pictures that do not fit on the card stay in main memory; those of the next step are then gathered while this one is
-    computed.
+    Pictures that do not fit on the card stay in main memory, and a thread gathers them.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class ClipFeeder:
             config.clips,
             seed,
         )
-        self._classes = classes
+        self._classes = np.asarray(classes) if len(set(classes)) > 1 else None
         self._team = team
         self._augmentation = config.augmentation if augment and config.features.inputs == MAPS else None
         device = team.device
@@ -100,20 +100,24 @@ class ClipFeeder:
                 device = torch.device("cpu")
         self._bank = FeatureBank(videos, reduction, config.model, device)
         self._pool = None if device == team.device else ThreadPoolExecutor(1)
-        self._next: tuple[int, Future[Clips]] | None = None
+        self._prepared: tuple[int, Clips | Future[Clips]] | None = None
 
     def names(self, step: int) -> str:
         """Files in the batch of a step."""
         return ", ".join(str(self.videos[k].path) for k in self.sampler.draw(step).videos)
 
+    def prepare(self, step: int) -> None:
+        """Begin to gather the clips of a step: to be called while the device is still busy with the step before."""
+        if self._prepared is None or self._prepared[0] != step:
+            clips = self._gather(step) if self._pool is None else self._pool.submit(self._gather, step)
+            self._prepared = step, clips
+
     def clips(self, step: int) -> Clips:
         """This process's clips in the batch of a step."""
-        if self._pool is None:
-            return self._gather(step)
-        number, future = self._next or (-1, None)
-        clips = future.result() if future is not None and number == step else self._gather(step)
-        self._next = (step + 1, self._pool.submit(self._gather, step + 1))
-        return clips
+        self.prepare(step)
+        assert self._prepared is not None
+        (_, clips), self._prepared = self._prepared, None
+        return clips if isinstance(clips, Clips) else clips.result()
 
     def close(self) -> None:
         """End the thread that gathers."""
@@ -123,7 +127,7 @@ class ClipFeeder:
     def _gather(self, step: int) -> Clips:
         batch, device = self.sampler.draw(step), self._team.device
         videos, views, rows, mask = (
-            torch.from_numpy(part).to(self._bank.device) for part in (batch.videos, batch.views, batch.rows, batch.mask)
+            _moved(part, self._bank.device) for part in (batch.videos, batch.views, batch.rows, batch.mask)
         )
         share = len(videos) // self._team.size
         own = slice(self._team.rank * share, (self._team.rank + 1) * share)
@@ -139,7 +143,13 @@ class ClipFeeder:
             features.unflatten(0, (2, share)).to(device),
             rows.to(device).float(),
             mask.to(device),
-            torch.tensor([self._classes[k] for k in batch.videos], device=device),
+            None if self._classes is None else _moved(self._classes[batch.videos], device),
             augmentation,
             own,
         )
+
+
+def _moved(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """An array on the device, without waiting for what the device is busy with."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,9 +22,12 @@ from lactoolkit.training.config import RunConfig
 from lactoolkit.training.data import MAPS, LoadedVideo, content_digest, fit_reduction, hold_out
 from lactoolkit.training.distributed import Team
 from lactoolkit.training.feeder import DROPOUT, LOSS, ClipFeeder
+from lactoolkit.training.graphed_step import GraphedStep, why_not_graphed
 from lactoolkit.training.run_folder import BEST, LAST, provenance
-from lactoolkit.training.step import TrainingStep
+from lactoolkit.training.step import GradientStep, Seeds, TrainingStep, read_numbers
 from lactoolkit.training.validation import Validation, validate_alignments
+
+logger = logging.getLogger(__name__)
 
 _VALIDATION_BATCHES = 4
 _PICTURES = 16  # frames that go through the backbone at once when whole videos are embedded
@@ -108,7 +112,8 @@ class TrainingRun:
                 },
                 *unfrozen,
                 *self.module.loss.parameter_groups(options.learning_rate),
-            ]
+            ],
+            fused=on_cuda or None,  # one launch in place of a dozen; None: torch's choice
         )
         self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
         if content is not None:
@@ -121,33 +126,39 @@ class TrainingRun:
             if on_cuda:
                 self.module = nn.SyncBatchNorm.convert_sync_batchnorm(self.module)
             self.engine = DistributedDataParallel(self.module, device_ids=[team.device] if on_cuda else None)
+        step = GradientStep(self.engine, options.clip_norm, team.device)
+        self.gradients: GradientStep | GraphedStep = step
+        reason = why_not_graphed(team, len(names), features_are_maps=maps is not None)
+        logger.debug("CUDA graph of the step: %s", reason or "yes")
+        if not reason:
+            self.gradients = GraphedStep(step)
 
     def take_step(self) -> dict[str, float]:
         """One step of the optimiser; values for the log."""
         options = self.config.training
         sampler = self.feeder.sampler
-        torch.manual_seed(sampler.torch_seed(self.step, DROPOUT + self.team.rank))
-        # The loss is computed by every process alike, so what it draws must be alike too.
-        generator = torch.Generator(self.team.device)
-        generator.manual_seed(sampler.torch_seed(self.step, LOSS))
         rate = self._rate_factor()
         for group, base in zip(self.optimiser.param_groups, self.base_rates, strict=True):
             group["lr"] = base * rate
-        total, parts = self.engine(self.feeder.clips(self.step), generator)
-        loss = float(total.detach())
-        self._check_finite("loss", loss)
-        self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), options.clip_norm))
-        self._check_finite("gradient", norm)
+        # The loss is computed by every process alike, so what it draws must be alike too; dropout must not.
+        seeds = Seeds(
+            dropout=sampler.torch_seed(self.step, DROPOUT + self.team.rank), loss=sampler.torch_seed(self.step, LOSS)
+        )
+        found = self.gradients(self.feeder.clips(self.step), seeds)
         self.optimiser.step()
+        # A card is still busy with the step here: looking at its numbers, which waits for it, comes last.
+        if self.step + 1 < self.steps:
+            self.feeder.prepare(self.step + 1)
+        values = read_numbers(
+            {"loss": found.loss, **found.parts, **self.module.loss.readings(), "gradient_norm": found.gradient_norm}
+        )
+        for name, what in (("loss", "loss"), ("gradient_norm", "gradient")):
+            self._check_finite(what, values[name])
         self.step += 1
-        values = {name: float(part.detach().float().mean()) for name, part in parts.items()}
-        values.update(self.module.loss.readings())
-        return {"loss": loss, **values, "gradient_norm": norm, "learning_rate": options.learning_rate * rate}
+        return {**values, "learning_rate": options.learning_rate * rate}
 
     def _check_finite(self, what: str, value: float) -> None:
-        """Stop before numbers that are none reach the weights."""
+        """Stop before weights that are no numbers reach a checkpoint."""
         if math.isfinite(value):
             return
         names = self.feeder.names(self.step)

@@ -1,9 +1,12 @@
-"""One step of training as a module: pictures or features of clips in, loss out."""
+"""One step of training: pictures or features of clips in, loss and gradients out."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from lactoolkit.losses.frame_loss import FrameLoss
 from lactoolkit.models.map_backbone import MapBackbone
@@ -39,9 +42,11 @@ class TrainingStep(nn.Module):
             ).unflatten(0, features.shape[:2])
         u, v = (gather(one) if self.training else one for one in embedded)
         terms = self.loss(u, v, *clips.positions, *clips.mask, clips.classes, generator=generator)
-        # DistributedDataParallel waits for every parameter's gradient, those a loss does not use included.
-        unused = sum(parameter.sum() for parameter in self.loss.parameters())
-        return terms.total + 0 * unused, terms.parts
+        total = terms.total
+        if distributed.is_initialized():
+            # DistributedDataParallel waits for every parameter's gradient, those a loss does not use included.
+            total = total + 0 * sum(parameter.sum() for parameter in self.loss.parameters())
+        return total, terms.parts
 
     def _maps_of(self, pictures: torch.Tensor, augmentation: Augmentation | None) -> torch.Tensor:
         """Feature maps (n, T, C, F, h, w) of clips of pictures (n, T, C, H, W, 3), one augmentation for each clip."""
@@ -51,3 +56,63 @@ class TrainingStep(nn.Module):
             with torch.autocast(pictures.device.type, enabled=False):
                 clips = apply_augmentation(clips, augmentation)
         return self.maps(clips.flatten(0, 1)).unflatten(0, pictures.shape[:3])
+
+
+class StepValues(NamedTuple):
+    """What a step found, on the device: until the next step, which may use the same memory."""
+
+    loss: torch.Tensor  # 0-d
+    parts: dict[str, torch.Tensor]  # 0-d each
+    gradient_norm: torch.Tensor  # 0-d, before the gradients were clipped
+
+
+class Seeds(NamedTuple):
+    """Where the random numbers of a step begin."""
+
+    dropout: int  # of torch's own generators, for this process
+    loss: int  # of the generator that the loss draws from
+
+
+class GradientStep:
+    """Leaves the clipped gradients of a batch's loss in the parameters, launching one operation after the other.
+
+    Nothing in it waits for the device.
+
+    Parameters
+    ----------
+    engine : Module
+        The :class:`TrainingStep`, or DistributedDataParallel around it.
+    clip_norm : float
+        Longest gradient of all parameters together.
+    device : torch.device
+        Where the engine computes.
+    """
+
+    def __init__(self, engine: nn.Module, clip_norm: float, device: torch.device) -> None:
+        self.device = device
+        self.generator = torch.Generator(device)
+        self._engine = engine
+        self._clip_norm = clip_norm
+
+    def __call__(self, clips: Clips, seeds: Seeds) -> StepValues:
+        """Gradients of the loss of the clips."""
+        self.seed(seeds)
+        return self.compute(clips)
+
+    def seed(self, seeds: Seeds) -> None:
+        """Set the generators that the step draws from."""
+        torch.manual_seed(seeds.dropout)
+        self.generator.manual_seed(seeds.loss)
+
+    def compute(self, clips: Clips) -> StepValues:
+        """The step from wherever the generators are."""
+        self._engine.zero_grad(set_to_none=True)
+        total, parts = self._engine(clips, self.generator)
+        total.backward()
+        norm = nn.utils.clip_grad_norm_(self._engine.parameters(), self._clip_norm)
+        return StepValues(total.detach(), parts, norm)
+
+
+def read_numbers(values: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """Numbers (0-d) that lie on a device, waiting for it once."""
+    return dict(zip(values, torch.stack([value.detach().float() for value in values.values()]).tolist(), strict=True))

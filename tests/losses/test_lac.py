@@ -226,7 +226,8 @@ def test_own_parameters_have_their_own_learning_rate_and_readings():
     loss = LACLoss(LACConfig(gap_open=1.5, gap_extend=0.5, scale=6.0, offset=0.3))
     (group,) = loss.parameter_groups(1e-4)
     assert group["lr"] == 0.1
-    assert loss.readings() == pytest.approx({"scale": 6.0, "offset": 0.3, "gap_open": 1.5, "gap_extend": 0.5})
+    readings = {name: value.item() for name, value in loss.readings().items()}
+    assert readings == pytest.approx({"scale": 6.0, "offset": 0.3, "gap_open": 1.5, "gap_extend": 0.5})
 
 
 @pytest.mark.parametrize(
