@@ -1,122 +1,238 @@
 """What a training step takes: time, the loss's share of it, memory, and how busy the card is.
 
-    python benchmarks/training.py FOLDER [--preset paper] [--set KEY=VALUE] [--device cuda] [--steps N]
+    python benchmarks/training.py FOLDER [--case NAME ...] [--device cuda] [--steps N] [--videos N] [--set KEY=VALUE]
 
-FOLDER holds videos of one process. Blocks of steps with the loss take turns with blocks in which the mean of the
-embeddings stands for it; the difference of the medians is the loss, forward and backward. On a CPU, times are processor
-time, which other work hardly touches. How busy a card is, the driver says (NVML: share of time in which a kernel ran).
+FOLDER holds videos of one process. Prints a Markdown table, a row for each case as soon as it is measured.
+
+Blocks of steps with the loss take turns with blocks of a run in which the mean of the embeddings stands for it; the
+difference of the medians is the loss, forward and backward. On a CPU, times are processor time, which other work hardly
+touches. On a card, beside them: the time in which kernels ran (torch.profiler), that of the alignment kernels, and the
+driver's word on the share of time in which the card was busy (NVML), over some seconds of steps in a row.
+
+ResNet-50 gets random numbers for weights, so that the benchmark needs no download: they change no time.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import shlex
 import statistics
+import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from losses import processor
 from torch import nn
 
 from lactoolkit.losses.frame_loss import LossTerms
-from lactoolkit.training.config import make_config
-from lactoolkit.training.data import load_videos
+from lactoolkit.models.resnet import ResNet50
+from lactoolkit.training.config import RunConfig, make_config
+from lactoolkit.training.data import LoadedVideo, load_videos
 from lactoolkit.training.distributed import Team
+from lactoolkit.training.graphed_step import GraphedStep
 from lactoolkit.training.run import TrainingRun
 from lactoolkit.training.sources import training_sources
 
-BLOCKS, WARM_UP = 4, 5
+BLOCKS, WARM_UP, PROFILED = 4, 5, 5
+WATCHED = 3.0  # seconds; NVML looks back over up to one
+ALIGNMENT_KERNELS = "smith_waterman"  # in the names of the kernels
+RANDOM_NUMBERS = "RANDOM"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row of the table."""
+
+    preset: str
+    settings: tuple[str, ...] = ()
+    is_graphed: bool = True  # where the library does so
+
+
+CASES = {
+    "small": Case("small"),
+    "small, operation by operation": Case("small", is_graphed=False),
+    "paper, lite0": Case("paper", ("features.encoder=lite0",)),
+    "paper, ResNet-50 of random numbers": Case("paper", (f"features.weights={RANDOM_NUMBERS}",)),
+}
+COLUMNS = (
+    "step ms",
+    "without loss ms",
+    "loss",
+    "kernels ms",
+    "loss in kernels",
+    "alignment kernels",
+    "kernels / step",
+    "busy (NVML)",
+    "GiB",
+)
 
 
 class NoLoss(nn.Module):
     """Stands for a loss that costs nothing."""
 
     def forward(self, u: torch.Tensor, v: torch.Tensor, *_: object, **__: object) -> LossTerms:
-        total = u.mean() + v.mean()
-        return LossTerms(total, {})
+        return LossTerms(u.mean() + v.mean(), {})
 
-    def readings(self) -> dict[str, float]:
+    def readings(self) -> dict[str, torch.Tensor]:
         return {}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--preset", default="small")
+    parser.add_argument("--case", action="append", choices=list(CASES), help="all by default")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=40, help="to time of each kind")
+    parser.add_argument("--videos", type=int, help="the first so many of the folder; all by default")
     arguments = parser.parse_args()
-    config = make_config(arguments.preset, assignments=arguments.set)
     device = torch.device(arguments.device)
-    videos, _ = load_videos(
-        training_sources(arguments.folder),
-        config.data,
-        config.features,
-        config.augmentation,
-        device=str(device),
-        strict=True,
-        progress=False,
-    )
-    run = TrainingRun(Team(0, 1, device), videos, config, None)
-    kinds = {"whole": run.module.loss, "without": NoLoss()}
-    times: dict[str, list[float]] = {kind: [] for kind in kinds}
-    busy: list[float] = []
-    for block in range(BLOCKS + 1):
-        for kind, loss in kinds.items():
-            run.module.loss = loss  # type: ignore[assignment]
-            for _ in range(WARM_UP):
-                run.take_step()
-            watch = kind == "whole" and block and device.type == "cuda"
-            with Watch(device, busy if watch else None):
-                for _ in range(arguments.steps // BLOCKS if block else 1):
-                    taken = timed(run.take_step, device)
-                    times[kind] += [taken] if block else []
-    whole, without = (statistics.median(times[kind]) for kind in ("whole", "without"))
-    card = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    memory = f", {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB" if device.type == "cuda" else ""
-    shown = f", card busy {statistics.mean(busy):.0f} % of the time" if busy else ""
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     print(
-        f"{arguments.preset} {' '.join(arguments.set)}, {card}: step {whole * 1e3:.1f} ms, loss "
-        f"{(whole - without) * 1e3:.1f} ms = {1 - without / whole:.1%}{memory}{shown}",
+        f"{datetime.date.today()}, {where}, torch {torch.__version__}, {torch.get_num_threads()} threads; "
+        f"`python {shlex.join(['benchmarks/training.py', 'FOLDER', *sys.argv[2:]])}`\n\n"
+        f"| | {' | '.join(COLUMNS)} |\n|{' --- |' * (len(COLUMNS) + 1)}",
         flush=True,
     )
-    run.feeder.close()
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "random.pth"
+        torch.save(random_resnet50(), weights)
+        for name in arguments.case or CASES:
+            case = CASES[name]
+            settings = [one.replace(RANDOM_NUMBERS, str(weights)) for one in case.settings]
+            # Steps without end, for the clips of the next are gathered while there is one.
+            endless = ["training.epochs=0", "training.steps=1000000"]
+            config = make_config(case.preset, assignments=[*settings, *arguments.set, *endless])
+            videos, _ = load_videos(
+                training_sources(arguments.folder)[: arguments.videos],
+                config.data,
+                config.features,
+                config.augmentation,
+                device=str(device),
+                strict=True,
+                progress=False,
+            )
+            cells = measure(videos, config, device, arguments.steps, is_graphed=case.is_graphed)
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
-def timed(step: Callable[[], object], device: torch.device) -> float:
-    if device.type != "cuda":
-        started = time.process_time()
-        step()
-        return time.process_time() - started
-    torch.cuda.synchronize(device)
-    started = time.perf_counter()
-    step()
-    torch.cuda.synchronize(device)
-    return time.perf_counter() - started
+def measure(
+    videos: list[LoadedVideo], config: RunConfig, device: torch.device, steps: int, *, is_graphed: bool
+) -> Sequence[str]:
+    """Cells of a row."""
+    whole = new_run(videos, config, device, is_graphed)
+    for _ in range(WARM_UP):
+        whole.take_step()
+    memory = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0
+    without = new_run(videos, config, device, is_graphed, NoLoss())
+    times: dict[TrainingRun, list[float]] = {whole: [], without: []}
+    for _ in range(BLOCKS):
+        for run, found in times.items():
+            for _ in range(WARM_UP):
+                run.take_step()
+            found.append(seconds_per_step(run, device, max(1, steps // BLOCKS)))
+    step, rest = (1e3 * statistics.median(times[run]) for run in (whole, without))
+    cells = [f"{step:.2f}", f"{rest:.2f}", f"{1 - rest / step:.1%}"]
+    if device.type == "cuda":
+        assert not is_graphed or not isinstance(whole.gradients, GraphedStep) or whole.gradients.is_recorded
+        kernels, alignment = kernel_milliseconds(whole)
+        kernels_rest, _ = kernel_milliseconds(without)
+        cells += [f"{kernels:.2f}", share(kernels - kernels_rest, kernels), share(alignment, kernels)]
+        cells += [share(kernels, step), busy(whole, device), f"{memory:.1f}"]
+    else:
+        cells += ["–"] * (len(COLUMNS) - len(cells))
+    for run in times:
+        run.feeder.close()
+    return cells
 
 
-class Watch:
-    """Samples how busy a card is while the block runs."""
+def new_run(
+    videos: list[LoadedVideo], config: RunConfig, device: torch.device, is_graphed: bool, loss: nn.Module | None = None
+) -> TrainingRun:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    run = TrainingRun(Team(0, 1, device), videos, config, None)
+    if loss is not None:
+        run.module.loss = loss  # type: ignore[assignment]
+    if isinstance(run.gradients, GraphedStep) and not is_graphed:
+        run.gradients = run.gradients.step
+    return run
 
-    def __init__(self, device: torch.device, samples: list[float] | None) -> None:
-        self._device, self._samples, self._over = device, samples, threading.Event()
 
-    def __enter__(self) -> None:
-        if self._samples is not None:
-            self._thread = threading.Thread(target=self._sample)
-            self._thread.start()
+def seconds_per_step(run: TrainingRun, device: torch.device, steps: int) -> float:
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    started = clock()
+    for _ in range(steps):
+        run.take_step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return (clock() - started) / steps
 
-    def __exit__(self, *_: object) -> None:
-        if self._samples is not None:
-            self._over.set()
-            self._thread.join()
 
-    def _sample(self) -> None:
-        assert self._samples is not None
-        while not self._over.wait(0.1):
-            self._samples.append(torch.cuda.utilization(self._device))
+def kernel_milliseconds(run: TrainingRun) -> tuple[float, float]:
+    """Time of a step in which kernels (or copies) ran on the card, and that of the alignment kernels."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        for _ in range(PROFILED):
+            run.take_step()
+        torch.cuda.synchronize()
+    on_card = [
+        event
+        for event in profile.events()
+        if event.device_type == torch.autograd.DeviceType.CUDA and not event.is_user_annotation
+    ]
+    end, total, alignment = 0.0, 0.0, 0.0
+    for event in sorted(on_card, key=lambda event: event.time_range.start):
+        total += max(0.0, event.time_range.end - max(end, event.time_range.start))
+        end = max(end, event.time_range.end)
+        if ALIGNMENT_KERNELS in event.name:
+            alignment += event.time_range.end - event.time_range.start
+    return total / PROFILED / 1e3, alignment / PROFILED / 1e3
+
+
+def busy(run: TrainingRun, device: torch.device) -> str:
+    """Share of time in which a kernel ran, as the driver has it."""
+    if find_spec("pynvml") is None:
+        return "–"
+    samples: list[int] = []
+    is_over = threading.Event()
+
+    def sample() -> None:
+        while not is_over.wait(0.2):
+            samples.append(torch.cuda.utilization(device))
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    end = time.perf_counter() + WATCHED
+    while time.perf_counter() < end:
+        run.take_step()
+    is_over.set()
+    thread.join()
+    return f"{statistics.mean(samples[len(samples) // 2 :]):.0f}%"
+
+
+def share(part: float, whole: float) -> str:
+    return f"{part / whole:.1%}" if whole else "–"
+
+
+def random_resnet50() -> dict[str, torch.Tensor]:
+    """A state with torchvision's key names, of numbers that keep the maps finite."""
+    state: dict[str, torch.Tensor] = {}
+    for name, convolution in ResNet50().named_modules():
+        if not isinstance(convolution, nn.Conv2d):
+            continue
+        size, channels = convolution.weight[0].numel(), len(convolution.weight)
+        state[f"{name}.weight"] = torch.randn(convolution.weight.shape) * (2 / size) ** 0.5
+        norm = name[:-1] + "1" if name.endswith("downsample.0") else name.replace("conv", "bn")
+        for part, value in (("weight", 0.5), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
+            state[f"{norm}.{part}"] = torch.full((channels,), value)
+    return state
 
 
 if __name__ == "__main__":

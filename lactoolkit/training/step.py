@@ -30,23 +30,26 @@ class TrainingStep(nn.Module):
 
     def forward(self, clips: Clips, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss of the whole batch, and its parts; in evaluation of this process's clips."""
-        features = clips.features
-        mask, positions = clips.mask[:, clips.own], clips.positions[:, clips.own]
-        with torch.autocast(features.device.type, self._precision, enabled=self._precision is not torch.float32):
-            flat = features.flatten(0, 1)
-            embedded = self.encoder(
-                flat if self.maps is None else self._maps_of(flat, clips.augmentation),
-                mask.flatten(0, 1),
-                positions.flatten(0, 1),
-                generator=generator,
-            ).unflatten(0, features.shape[:2])
-        u, v = (gather(one) if self.training else one for one in embedded)
+        u, v = (gather(one) if self.training else one for one in self.embed(clips, generator))
         terms = self.loss(u, v, *clips.positions, *clips.mask, clips.classes, generator=generator)
         total = terms.total
         if distributed.is_initialized():
             # DistributedDataParallel waits for every parameter's gradient, those a loss does not use included.
             total = total + 0 * sum(parameter.sum() for parameter in self.loss.parameters())
         return total, terms.parts
+
+    def embed(self, clips: Clips, generator: torch.Generator) -> torch.Tensor:
+        """Embeddings (2, b, T, D) of this process's clips."""
+        features = clips.features
+        mask, positions = clips.mask[:, clips.own], clips.positions[:, clips.own]
+        with torch.autocast(features.device.type, self._precision, enabled=self._precision is not torch.float32):
+            flat = features.flatten(0, 1)
+            return self.encoder(
+                flat if self.maps is None else self._maps_of(flat, clips.augmentation),
+                mask.flatten(0, 1),
+                positions.flatten(0, 1),
+                generator=generator,
+            ).unflatten(0, features.shape[:2])
 
     def _maps_of(self, pictures: torch.Tensor, augmentation: Augmentation | None) -> torch.Tensor:
         """Feature maps (n, T, C, F, h, w) of clips of pictures (n, T, C, H, W, 3), one augmentation for each clip."""
