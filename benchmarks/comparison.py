@@ -1,14 +1,15 @@
 """Losses compared on labelled videos: trains every method on every task and seed, measures it, and writes a report.
 
     python benchmarks/comparison.py DATA OUT --device cpu --processes 16
-    python benchmarks/comparison.py DATA OUT --report > benchmarks/results/comparison.md
+    python benchmarks/comparison.py DATA OUT --report > report.md
 
 DATA/sim/TASK/ holds videos, labels and index.json (`video`, `id`, `split`, `episode`, `camera`, `distractor_kind` of
-each). Every method has the same encoder, features, videos and number of steps (the preset small); losses have the
-settings of their papers, and embeddings are what was learnt alone, but for LAC. Training sees no labels. OUT receives
-one folder for each run; runs that are there already are not repeated, and several commands may work on one OUT at the
-same time, on several devices. `--measure train` learns from training episodes 0 to 9 and measures on 10 to 15: for
-choosing settings without a look at `val`.
+each). Within a group (`small`, `large`, `ablations`) every method has the same encoder, features, videos and number of
+steps, those of the preset small but for what `comparison_methods.py` says; losses have the settings of their papers,
+and embeddings are what was learnt alone, but for LAC. Training sees no labels. OUT receives one folder for each run;
+runs that are there already are not repeated, and several commands may work on one OUT at the same time, on several
+devices. `--measure train` learns from training episodes 0 to 9 and measures on 10 to 15: for choosing settings without
+a look at `val`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import sys
 import time
 import traceback
@@ -29,39 +31,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from comparison_methods import GROUPS, LAC, METHODS, UNTRAINED
 from comparison_report import write_report
 
 SEEDS = (0, 1, 2)
 LEARNED_EPISODES = 10  # of the training episodes, with --measure train
 CARDS = "cuda"
-
-LAC = "LAC"
-BASELINES = ("SCL", "TCN", "TCC", "LAV", "GTA")
-# As the papers have it: without the frame encoder's own features beside what was learnt.
-ALONE = "features.untrained_weight=0"
-METHODS: dict[str, list[str]] = {
-    LAC: [],
-    **{name: [f"loss.name={name.lower()}", ALONE] for name in BASELINES},
-}
-# What is left out or exchanged in LAC, and the other losses with what the preset sets beside the learnt part. SCL with
-# that is LAC without its alignment term.
-ABLATIONS: dict[str, list[str]] = {
-    "LAC, learnt part alone": [ALONE],
-    **{f"{name}, untrained features beside": [f"loss.name={name.lower()}"] for name in BASELINES},
-    "LAC, alignment term alone": ["loss.contrastive_weight=0"],
-    "LAC, score within videos": ["loss.pairs=within"],
-    "LAC, Fenchel-Young within videos": ["loss.pairs=within", "loss.objective=fenchel_young"],
-    "LAC, posterior within videos": ["loss.pairs=within", "loss.objective=posterior"],
-    "LAC, gaps by position": ["loss.gaps=position"],
-    "LAC, gaps by context": ["loss.gaps=context"],
-    "LAC, temperature 0.2": ["loss.temperature=0.2"],
-    "LAC, temperature 2": ["loss.temperature=2.0"],
-    "LAC, no augmented copies": ["features.views=0"],
-    "LAC, coarse features, no copies": ["features.encoder=lite0", "features.views=0"],
-    "LAC, positions from a random offset": ["model.position_code=random_offset"],
-    "SCL, positions from a random offset": ["loss.name=scl", "model.position_code=random_offset"],
-}
-UNTRAINED = "untrained"
 
 
 @dataclass(frozen=True)
@@ -75,6 +50,7 @@ class Job:
     data: Path
     out: Path
     measure: str
+    discard: bool
 
     @property
     def folder(self) -> Path:
@@ -90,32 +66,43 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help="runs at a time, each with one thread")
     parser.add_argument("--tasks", nargs="+", metavar="TASK", help="all by default")
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, metavar="N")
-    parser.add_argument("--methods", nargs="+", metavar="NAME", help="all by default")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        metavar="NAME",
+        default=[UNTRAINED, *GROUPS],
+        help=f"methods or groups ({', '.join(GROUPS)}), in the order in which to run them; all by default",
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of every run")
     parser.add_argument("--variant", nargs="+", default=[], metavar=("NAME", "KEY=VALUE"), action="append")
     parser.add_argument("--measure", choices=("val", "train"), default="val")
+    parser.add_argument("--discard", action="store_true", help="delete the checkpoints of a run once it is measured")
     parser.add_argument("--report", action="store_true", help="print the report of what is in OUT, run nothing")
     arguments = parser.parse_args()
     if arguments.report:
-        write_report(arguments.out / arguments.measure, [*METHODS, *ABLATIONS], LAC)
+        write_report(arguments.out / arguments.measure, GROUPS, LAC)
         return
-    known = {**METHODS, **ABLATIONS, **{name: options for name, *options in arguments.variant}}
-    chosen = arguments.methods or [UNTRAINED, *METHODS, *ABLATIONS]
-    if unknown := [name for name in chosen if name not in known and name != UNTRAINED]:
-        parser.error(f"no method {unknown[0]!r}; there are {', '.join([UNTRAINED, *known])}")
+    known = {UNTRAINED: [], **METHODS, **{name: options for name, *options in arguments.variant}}
+    chosen = [GROUPS[name][1] if name in GROUPS else [name] for name in arguments.methods]
+    if unknown := [name for names in chosen for name in names if name not in known]:
+        parser.error(f"no method {unknown[0]!r}; there are {', '.join([*GROUPS, *known])}")
     tasks = arguments.tasks or sorted(one.parent.name for one in (arguments.data / "sim").glob("*/index.json"))
+    # Of a group every method with the first seed, then with the second: what is there when time is up can be compared.
+    runs = dict.fromkeys(
+        (name, seed if name != UNTRAINED else 0) for names in chosen for seed in arguments.seeds for name in names
+    )
     jobs = [
         Job(
             name,
-            tuple([*arguments.set, *known.get(name, ())]),
+            (*arguments.set, *known[name]),
             task,
             seed,
             arguments.data,
             arguments.out,
             arguments.measure,
+            arguments.discard,
         )
-        for name in chosen
-        for seed in (arguments.seeds if name != UNTRAINED else (0,))
+        for name, seed in runs
         for task in tasks
     ]
     sys.exit(1 if run_all(jobs, arguments.device, arguments.processes) else 0)
@@ -130,7 +117,8 @@ def run_all(jobs: list[Job], device: str, processes: int) -> int:
     with ProcessPoolExecutor(processes, context, start_process, (device, context.Value("i", 0))) as pool:
         started = time.perf_counter()
         # Compiled once, here, instead of by every process at the same moment.
-        work = [pool.submit(compile_kernels, sorted({job.options for job in jobs}))]
+        work = [pool.submit(compile_alignment)]
+        work += [pool.submit(compile_loss, options) for options in different_losses(jobs)]
         work += [pool.submit(extract, *one) for one in features_needed(jobs)]
         for done in as_completed(work):
             done.result()
@@ -159,7 +147,10 @@ def start_process(device: str, counter: Any) -> None:
     with counter.get_lock():
         number = counter.value
         counter.value += 1
-    _device = f"cuda:{number % torch.cuda.device_count()}" if device == CARDS else device
+    if device == CARDS:
+        device = f"{CARDS}:{number % torch.cuda.device_count()}"
+        torch.cuda.set_device(device)
+    _device = device
 
 
 def records(job: Job) -> list[Any]:
@@ -222,23 +213,47 @@ def extract(path: Path, encoder: str, views: int) -> None:
         extract_feature_views(path, _encoders[encoder], views=views)
 
 
-def compile_kernels(all_options: list[tuple[str, ...]]) -> None:
-    """Compute every loss and one alignment once, on noise."""
+def different_losses(jobs: list[Job]) -> list[tuple[str, ...]]:
+    """Options of one job for each loss and its settings."""
+    from lactoolkit.training.config import make_config
+
+    found: dict[str, tuple[str, ...]] = {}
+    for job in jobs:
+        if job.method != UNTRAINED:
+            config = make_config(assignments=job.options)
+            found.setdefault(f"{config.loss_name} {config.loss}", job.options)
+    return list(found.values())
+
+
+def compile_loss(options: tuple[str, ...]) -> None:
+    """Compute a loss once with gradients and once without, on noise in the shape of a batch."""
     import torch
 
-    from lactoolkit.alignment.settings import AlignmentSettings
-    from lactoolkit.alignment.tables import similarity_table
     from lactoolkit.losses.registry import make_loss
     from lactoolkit.training.config import make_config
 
+    config = make_config(assignments=options)
+    batch, frames = config.training.batch, config.clips.frames
     torch.manual_seed(0)
-    for options in all_options:
-        config = make_config(assignments=options)
-        u, v = torch.nn.functional.normalize(torch.randn(2, 3, 16, config.model.output_size), dim=-1)
-        u.requires_grad_()
-        positions, real = torch.arange(16.0).expand(3, 16), torch.ones(3, 16, dtype=torch.bool)
-        make_loss(config.loss_name, config.loss)(u, v, positions, positions, real, real).total.backward()
-    table = similarity_table(u[0].detach().numpy(), v[0].numpy(), AlignmentSettings())
+    noise = torch.randn(2, batch, frames, config.model.output_size, device=_device)
+    u, v = torch.nn.functional.normalize(noise, dim=-1)
+    positions = torch.arange(frames, device=_device).float().expand(batch, frames)
+    real = torch.ones_like(positions, dtype=torch.bool)
+    loss = make_loss(config.loss_name, config.loss).to(_device)
+    with torch.no_grad():
+        loss(u, v, positions, positions, real, real)
+    loss(u.requires_grad_(), v, positions, positions, real, real).total.backward()
+
+
+def compile_alignment() -> None:
+    """Align noise once."""
+    import numpy as np
+
+    from lactoolkit.alignment.settings import AlignmentSettings
+    from lactoolkit.alignment.tables import similarity_table
+
+    u, v = np.random.default_rng(0).normal(size=(2, 16, 8)).astype(np.float32)
+    table = similarity_table(u, v, AlignmentSettings())
     for path in table.best_paths(1):
         table.posterior_near(path, [], 3)
 
@@ -276,31 +291,45 @@ def measure_untrained(job: Job) -> dict[str, Any]:
 
     started = time.perf_counter()
     found = evaluate("lite0", records(job), beside=["lite0-fine"], device=_device)
-    return {**found.to_document(), "device": _device, "line": f"{time.perf_counter() - started:.0f} s"}
+    return {**found.to_document(), "device": device_name(), "line": f"{time.perf_counter() - started:.0f} s"}
 
 
 def train_and_measure(job: Job) -> dict[str, Any]:
     from lactoolkit.evaluation import evaluate
+    from lactoolkit.models.trained import load_trained_encoder
     from lactoolkit.training.config import make_config
     from lactoolkit.training.trainer import train
 
     config = make_config(assignments=[*job.options, f"training.seed={job.seed}"])
     labelled = records(job)
     sources = [(record.path, record.class_name) for record in labelled if record.split == "train"]
+    folder = job.folder / "run"
     started, started_cpu = time.perf_counter(), time.process_time()
-    trained = train(sources, job.folder / "run", config, device=_device, resume=True)
+    trained = train(sources, folder, config, device=_device, resume=True)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - started_cpu
-    found = evaluate(trained.best, labelled, device=_device, baselines=False)
+    encoder = load_trained_encoder(trained.best, _device)
+    found = evaluate(encoder, labelled, baselines=False)
     evaluation = time.perf_counter() - started - seconds
+    if job.discard:
+        shutil.rmtree(folder)
     return {
         **found.to_document(),
-        "device": _device,
+        "device": device_name(),
+        "parameters": sum(parameter.numel() for parameter in encoder.temporal.parameters()),
         "training_seconds": seconds,
         "training_cpu_seconds": cpu_seconds,
+        "evaluation_seconds": evaluation,
         "best_step": trained.best_step,
         "steps": trained.steps,
         "line": f"{seconds:.0f} s to train ({cpu_seconds:.0f} s of processor time), {evaluation:.0f} s to measure",
     }
+
+
+def device_name() -> str:
+    """The model of the card, or cpu."""
+    import torch
+
+    return torch.cuda.get_device_name(_device) if _device.startswith(CARDS) else _device
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,43 +60,96 @@ class Figure:
     error: float
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What one training run took."""
+
+    device: str
+    parameters: int
+    steps: int
+    seconds: float
+    cpu_seconds: float
+    evaluation_seconds: float
+
+
 Figures = dict[tuple[str, str, str, str], Figure]  # metric, view, frames, distractor
 Runs = dict[str, dict[str, dict[int, Figures]]]  # method, task, seed
 
 
-def write_report(folder: Path, order: Sequence[str], main: str) -> None:
-    """Print the report of all runs in a folder as Markdown."""
-    runs, seconds = read_runs(folder)
-    trained = [name for name in order if name in runs] + sorted(set(runs) - {*order, *UNTRAINED_ROWS})
-    rows = trained + [name for name in UNTRAINED_ROWS if name in runs]
+def write_report(folder: Path, groups: Mapping[str, tuple[str, Sequence[str]]], main: str) -> None:
+    """Print the report of all runs in a folder as Markdown.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the runs.
+    groups : mapping
+        Heading and methods of each part of the report; methods that are in none make up another part.
+    main : str
+        The method to compare the others of a group with; in a group without it, the first one.
+    """
+    runs, costs = read_runs(folder)
+    known = {name for _, names in groups.values() for name in names}
+    others = [main, *sorted(set(runs) - known - set(UNTRAINED_ROWS))]
+    shown: set[str] = set()
+    for title, names in (*groups.values(), ("Others", others)):
+        trained = [name for name in names if name in runs]
+        if not shown.issuperset(trained):
+            write_part(title, trained, runs, costs, main if main in trained else trained[0])
+            shown.update(trained)
+
+
+def write_part(title: str, trained: Sequence[str], runs: Runs, costs: dict[str, list[Cost]], main: str) -> None:
+    """Print the tables of one group of methods, untrained features below them."""
+    rows = [*trained, *(name for name in UNTRAINED_ROWS if name in runs)]
     counts = {name: sum(map(len, runs[name].values())) for name in rows}
-    for title, columns in (("Result", COLUMNS), ("Further figures", FURTHER)):
-        print(f"\n## {title}\n\nSame / other camera; ± half of a 95 % interval.\n")
+    print(f"\n## {title}\n\nSame / other camera; ± half of a 95 % interval.")
+    for heading, columns in ((None, COLUMNS), ("Further figures", FURTHER)):
+        print(f"\n### {heading}\n" if heading else "")
         print("| method | runs | " + " | ".join(column[0] for column in columns) + " |")
         print("| --- " * (2 + len(columns)) + "|")
         for name in rows:
             cells = [" / ".join(described(runs[name], column, view) for view in VIEWS) for column in columns]
             print(f"| {name} | {counts[name]} | {' | '.join(cells)} |")
-    print("\n## Linear probes\n")
+    print("\n### Linear probes\n")
     print("| method | " + " | ".join(title for title, _ in PROBES) + " |\n| ---" + " | ---" * len(PROBES) + " |")
     for name in rows:
         cells = [described(runs[name], (title, metric, "core", "any", 2), "all") for title, metric in PROBES]
         print(f"| {name} | {' | '.join(cells)} |")
     compare(runs, trained, main)
     by_task(runs, rows)
-    if seconds:
-        print(f"\nProcessor time of a training run: {np.median(seconds):.0f} s (median of {len(seconds)} on a CPU).")
+    write_costs({name: costs[name] for name in trained})
 
 
-def read_runs(folder: Path) -> tuple[Runs, list[float]]:
-    """All figures, and the processor time of training runs that were made without a card."""
+def write_costs(costs: Mapping[str, Sequence[Cost]]) -> None:
+    """What a run of each method took."""
+    titles = ("device", "parameters", "steps", "seconds to train", "of a processor", "seconds to measure")
+    print("\n### Cost\n\nMedians over runs, of which as many shared the machine as it has room for.\n")
+    print("| method | " + " | ".join(titles) + " |\n| ---" + " | ---" * len(titles) + " |")
+    for name, found in costs.items():
+        counted = [(one.parameters, one.steps, one.seconds, one.cpu_seconds, one.evaluation_seconds) for one in found]
+        numbers = " | ".join(f"{value:.0f}" for value in np.median(counted, axis=0))
+        print(f"| {name} | {', '.join(sorted({one.device for one in found}))} | {numbers} |")
+
+
+def read_runs(folder: Path) -> tuple[Runs, dict[str, list[Cost]]]:
+    """All figures, and what the training runs of each method took."""
     runs: Runs = defaultdict(lambda: defaultdict(dict))
-    seconds = []
+    costs: dict[str, list[Cost]] = defaultdict(list)
     for path in sorted(folder.glob("*/*/seed*/evaluation.json")):
         document = json.loads(path.read_text())
-        if document["device"] == "cpu" and "training_cpu_seconds" in document:
-            seconds.append(document["training_cpu_seconds"])
         untrained = "training_seconds" not in document
+        if not untrained:
+            costs[document["method_name"]].append(
+                Cost(
+                    document["device"],
+                    document["parameters"],
+                    document["steps"],
+                    document["training_seconds"],
+                    document["training_cpu_seconds"],
+                    document["evaluation_seconds"],
+                )
+            )
         names = UNTRAINED_ROWS if untrained else {document["method_name"]: document["method"]}
         for name, label in names.items():
             figures = {
@@ -107,7 +160,7 @@ def read_runs(folder: Path) -> tuple[Runs, list[float]]:
                 if one["class_name"] != "mean" and one["method"] == label and one["value"] is not None
             }
             runs[name][document["task"]][document["seed"]] = figures
-    return runs, seconds
+    return runs, costs
 
 
 def standard_error(figure: dict) -> float:
@@ -144,7 +197,7 @@ def described(by_task: dict[str, dict[int, Figures]], column: Column, view: str)
 def compare(runs: Runs, trained: Sequence[str], main: str) -> None:
     """How often, and by how much, the main method is ahead of the others on the same task, seed and camera."""
     columns = [column for column in COLUMNS if column[0] in RANKED]
-    print(f"\n## {main} against the others\n")
+    print(f"\n### {main} against the others\n")
     print(
         f"Mean of ({main} less the other) over the same tasks, seeds and cameras, and in how many of them {main} is "
         "better. *Rank*: mean over the four figures, means of both cameras, of the place among all rows (1 is best).\n"
@@ -188,7 +241,7 @@ def mean_ranks(runs: Runs, trained: Sequence[str], columns: Sequence[Column]) ->
 def by_task(runs: Runs, rows: Sequence[str]) -> None:
     """The main figures of each task, means over seeds."""
     tasks = sorted({task for name in rows for task in runs[name]})
-    print("\n## By task\n\nAP@5, agreement, boundary error; same / other camera, means over seeds.\n")
+    print("\n### By task\n\nAP@5, agreement, boundary error; same / other camera, means over seeds.\n")
     print("| method | " + " | ".join(tasks) + " |\n| ---" + " | ---" * len(tasks) + " |")
     columns = [column for column in COLUMNS if column[0] in RANKED[1:]]
     for name in rows:
