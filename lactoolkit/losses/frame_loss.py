@@ -19,7 +19,7 @@ class LossTerms(NamedTuple):
 
 
 class Views(NamedTuple):
-    """Two views of B videos, real frames first: what a mask leaves out has moved behind the lengths."""
+    """Two views of B videos, real frames first: behind the lengths, where a mask left frames out, stand zeros."""
 
     u: Tensor  # (B, T, D) float32 or float64
     v: Tensor  # (B, S, D)
@@ -37,6 +37,11 @@ class Views(NamedTuple):
     def mask_v(self) -> Tensor:
         """Real frames of the second view, (B, S) bool."""
         return frame_mask(self.lengths_v, self.v.shape[1])
+
+    @property
+    def table(self) -> Tensor:
+        """Pairs of real frames, (B, T, S) bool."""
+        return self.mask_u.unsqueeze(2) & self.mask_v.unsqueeze(1)
 
 
 def frame_mask(lengths: Tensor, size: int) -> Tensor:
@@ -169,9 +174,11 @@ def _packed(u: Tensor, v: Tensor, positions_u: Tensor, positions_v: Tensor, mask
 
 def _real_first(view: Tensor, positions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     dtype = torch.float64 if view.dtype == torch.float64 else torch.float32
-    order = torch.argsort((~mask).to(torch.uint8), dim=1, stable=True)
-    real = mask.gather(1, order)
+    real, order = mask.to(torch.uint8).sort(dim=1, descending=True, stable=True)
+    padding = real == 0
     moved = view.to(dtype).gather(1, order.unsqueeze(2).expand_as(view))
     # Whatever stands in the padding, NaN included, must not reach a sum or a gradient.
-    moved = torch.where(real.unsqueeze(2), moved, moved.new_zeros(()))
-    return moved, torch.where(real, positions.to(dtype).gather(1, order), moved.new_zeros(()))
+    return (
+        moved.masked_fill(padding.unsqueeze(2), 0.0),
+        positions.to(dtype).gather(1, order).masked_fill(padding, 0.0),
+    )

@@ -25,7 +25,7 @@ def known_alignment(views: Views, tolerance: float) -> KnownAlignment:
     :func:`lactoolkit.soft_smith_waterman`: the columns between them first, then the rows, in the column before the
     second match. What lies before the first match or after the last costs nothing.
     """
-    table = views.mask_u.unsqueeze(2) & views.mask_v.unsqueeze(1)
+    table = views.table
     distance = (views.positions_u.unsqueeze(2) - views.positions_v.unsqueeze(1)).abs()
     distance = distance.masked_fill(~table, float("inf"))
     rows, columns = (torch.arange(size, device=distance.device) for size in distance.shape[1:])

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from lactoolkit.errors import ParameterError
-from lactoolkit.losses.frame_loss import FrameLoss, Views, frame_mask, masked_mean
+from lactoolkit.losses.frame_loss import FrameLoss, Views, masked_mean
 from lactoolkit.losses.gap_penalties import make_gaps, softplus_inverse
 from lactoolkit.losses.known_alignment import known_alignment
-from lactoolkit.losses.scl import SCLConfig, gaussian_contrast, gaussian_exponents, within_reach
+from lactoolkit.losses.scl import FLOOR, SCLConfig, gaussian_contrast, gaussian_exponents, within_reach
 from lactoolkit.losses.video_pairs import (
     different_videos,
     other_process_partners,
@@ -213,7 +213,7 @@ class LACLoss(FrameLoss):
         return parts
 
     def _similarity(self, cosines: Tensor, background: Tensor) -> Tensor:
-        return self.scale.to(cosines.dtype) * (cosines - background - self.offset.to(cosines.dtype))
+        return self.scale.to(cosines.dtype) * (cosines - (background + self.offset.to(cosines.dtype)))
 
     def _own_similarity(self, u: Tensor, v: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Similarity of pairs (P, N, M), and their background, 0-d."""
@@ -222,9 +222,9 @@ class LACLoss(FrameLoss):
         return self._similarity(cosines, background), background
 
     def _background(self, cosines: Tensor, lengths: Tensor) -> Tensor:
-        rows, columns = (frame_mask(lengths[:, k], cosines.shape[1 + k]) for k in (0, 1))
         # With its gradient, the loss would also push all pairs of frames apart, which is the contrastive term's part.
-        return masked_mean(cosines.detach(), rows.unsqueeze(2) & columns.unsqueeze(1))
+        # Embeddings behind the lengths are zeros, and so are their cosines.
+        return cosines.detach().sum() / lengths.prod(1).sum().clamp(min=1)
 
     def _score(self, views: Views, classes: Tensor | None, generator: torch.Generator | None) -> Tensor:
         config = self.config
@@ -250,8 +250,8 @@ class LACLoss(FrameLoss):
             gap_open, gap_extend = _reordered(gap_open, order), _reordered(gap_extend, order)
         elif config.gaps == "position":
             gap_open, gap_extend = gap_open.repeat(candidates, 1, 1), gap_extend.repeat(candidates, 1, 1)
-        usable = lengths.amin(1) > 0
-        all_lengths, competing = lengths.repeat(candidates, 1), usable.expand(candidates, -1)
+        all_lengths = lengths.repeat(candidates, 1)
+        exists: Tensor | None = None
         if classes is not None and bool((classes != classes[0]).any()):
             other, exists = other_process_partners(first, classes, generator)
             w = views.v[other]
@@ -261,14 +261,18 @@ class LACLoss(FrameLoss):
                 open_w, extend_w = self.gaps(u, w, lengths_w)
                 gap_open, gap_extend = torch.cat([gap_open, open_w]), torch.cat([gap_extend, extend_w])
             all_lengths = torch.cat([all_lengths, lengths_w])
-            competing = torch.cat([competing, (exists & (lengths_w.amin(1) > 0)).unsqueeze(0)])
+            exists &= lengths_w.amin(1) > 0
 
         scores = soft_smith_waterman(
             tables, gap_open, gap_extend, config.temperature, lengths=all_lengths, allow_empty=True
         )
-        per_frame = scores / all_lengths.amin(1).clamp(min=1)
-        logits = (per_frame / config.score_temperature).view(len(competing), -1)
-        return masked_mean(-torch.log_softmax(logits.masked_fill(~competing, -1e30), 0)[0], usable)
+        logits = scores / (all_lengths.amin(1).clamp(min=1) * config.score_temperature)
+        if exists is not None:
+            own = candidates * len(v)
+            logits = torch.cat([logits[:own], logits[own:].masked_fill(~exists, FLOOR)])
+            candidates += 1
+        logits = logits.view(candidates, len(v))
+        return masked_mean(-torch.log_softmax(logits, 0)[0], lengths.amin(1) > 0)
 
     def _fenchel_young(self, views: Views, classes: Tensor | None, generator: torch.Generator | None) -> Tensor:
         lengths = torch.stack([views.lengths_u, views.lengths_v], 1)
@@ -295,13 +299,13 @@ class LACLoss(FrameLoss):
             allow_empty=True,
         )
         log_posterior = torch.log(posterior + _LEAST_POSTERIOR)
-        table = views.mask_u.unsqueeze(2) & views.mask_v.unsqueeze(1)
+        outside = ~views.table
         exponents = gaussian_exponents(views, config.variance)
         values, counted = [], []
         for dim in (2, 1):
-            target = torch.softmax(exponents.masked_fill(~table, -1e30), dim).masked_fill(~table, 0.0)
+            target = torch.softmax(exponents, dim).masked_fill(outside, 0.0)
             values.append(-(target * log_posterior).sum(dim))
-            counted.append(within_reach(exponents, table, dim, config.reach))
+            counted.append(within_reach(exponents, dim, config.reach))
         return masked_mean(torch.cat(values, 1), torch.cat(counted, 1))
 
 

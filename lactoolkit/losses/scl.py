@@ -10,6 +10,9 @@ from torch import Tensor
 from lactoolkit.errors import ParameterError
 from lactoolkit.losses.frame_loss import FrameLoss, Views, masked_mean
 
+# The logarithm of nothing; finite, for a row without any real frame must not turn into NaN.
+FLOOR = -1e30
+
 
 @dataclass(frozen=True)
 class SCLConfig:
@@ -81,30 +84,22 @@ class SCLLoss(FrameLoss):
 def gaussian_contrast(views: Views, config: SCLConfig) -> Tensor:
     """Mean over the frames of both views of the divergence of the prediction from the Gaussian target, 0-d."""
     exponents = gaussian_exponents(views, config.variance)
-    logits = views.u @ views.v.mT / config.contrastive_temperature
-    table = views.mask_u.unsqueeze(2) & views.mask_v.unsqueeze(1)
+    logits = (views.u @ views.v.mT / config.contrastive_temperature).masked_fill(~views.table, FLOOR)
     values, counted = [], []
     for dim in (2, 1):
-        divergence, usable = _divergence(logits, exponents, table, dim, config.reach)
-        values.append(divergence)
-        counted.append(usable)
+        log_target = torch.log_softmax(exponents, dim)
+        # Beside real frames the target is 0, and both are alike where a frame has no real frame opposite.
+        values.append((log_target.exp() * (log_target - torch.log_softmax(logits, dim))).sum(dim))
+        counted.append(within_reach(exponents, dim, config.reach))
     return masked_mean(torch.cat(values, 1), torch.cat(counted, 1))
 
 
 def gaussian_exponents(views: Views, variance: float) -> Tensor:
-    """Log of the Gaussian of the difference in position of every two frames, (B, T, S)."""
-    return -((views.positions_u.unsqueeze(2) - views.positions_v.unsqueeze(1)) ** 2) / (2 * variance)
+    """Log of the Gaussian of the difference in position of every two real frames, (B, T, S); else :data:`FLOOR`."""
+    differences = views.positions_u.unsqueeze(2) - views.positions_v.unsqueeze(1)
+    return (differences**2 / (-2 * variance)).masked_fill(~views.table, FLOOR)
 
 
-def within_reach(exponents: Tensor, table: Tensor, dim: int, reach: float) -> Tensor:
+def within_reach(exponents: Tensor, dim: int, reach: float) -> Tensor:
     """Frames that have, along ``dim``, a frame of the other view within ``reach`` standard deviations, bool."""
-    return ((exponents >= -(reach**2) / 2) & table).any(dim)
-
-
-def _divergence(logits: Tensor, exponents: Tensor, table: Tensor, dim: int, reach: float) -> tuple[Tensor, Tensor]:
-    # A finite floor: rows without any real frame must not turn into NaN, they are left out below.
-    floor = -1e30
-    log_target = torch.log_softmax(exponents.masked_fill(~table, floor), dim)
-    log_prediction = torch.log_softmax(logits.masked_fill(~table, floor), dim)
-    terms = log_target.exp() * (log_target - log_prediction)
-    return terms.masked_fill(~table, 0.0).sum(dim), within_reach(exponents, table, dim, reach)
+    return (exponents >= -(reach**2) / 2).any(dim)

@@ -83,7 +83,7 @@ class TCNLoss(FrameLoss):
         """The part ``triplet``."""
         config = self.config
         apart = (views.positions_u.unsqueeze(2) - views.positions_v.unsqueeze(1)).abs()
-        table = views.mask_u.unsqueeze(2) & views.mask_v.unsqueeze(1)
+        table = views.table
         distances = squared_distances(views.u, views.v)
         hinges, counted = [], []
         # Rows are anchors: first the frames of u, then those of v.

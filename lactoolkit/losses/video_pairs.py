@@ -35,18 +35,20 @@ def same_process_pairs(
     batch: int, classes: Tensor | None, most: int, device: torch.device, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
     """Ordered pairs of different videos of one process, at most ``most`` drawn at random: two index tensors (P,)."""
-    first = torch.arange(batch, device=device).repeat_interleave(batch - 1)
-    # Leaving out the diagonal: the k-th partner of video i is k, or k + 1 from i on.
-    rank = torch.arange(batch - 1, device=device).repeat(batch)
-    second = rank + (rank >= first).to(rank.dtype)
+    numbers = torch.arange(batch * (batch - 1), device=device)
     if classes is not None:
-        classes = classes.to(device)
-        same = classes[first] == classes[second]
-        first, second = first[same], second[same]
-    if len(first) > most:
-        chosen = torch.randperm(len(first), device=device, generator=generator)[:most]
-        first, second = first[chosen], second[chosen]
-    return first, second
+        first, second = _ordered_pairs(numbers, batch)
+        numbers = numbers[classes.to(device)[first] == classes.to(device)[second]]
+    if len(numbers) > most:
+        numbers = numbers[torch.randperm(len(numbers), device=device, generator=generator)[:most]]
+    return _ordered_pairs(numbers, batch)
+
+
+def _ordered_pairs(numbers: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+    """The pairs of different videos, counted through: the first video, and the second."""
+    first, rank = numbers // (batch - 1), numbers % (batch - 1)
+    # Leaving out the diagonal: the k-th partner of video i is k, or k + 1 from i on.
+    return first, rank + (rank >= first)
 
 
 def other_process_partners(first: Tensor, classes: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:

@@ -114,7 +114,10 @@ def test_similarity_of_random_frames_is_below_zero_whatever_is_learnt():
     loss = LACLoss(LACConfig(offset=1e-3))
     lengths = torch.stack([mask.sum(1) for mask in arguments[4:]], 1)
     for shift in (0.0, 5.0):  # embeddings that all have much in common
-        u, v = (torch.nn.functional.normalize(view + shift, dim=-1) for view in arguments[:2])
+        u, v = (
+            torch.nn.functional.normalize(view + shift, dim=-1).masked_fill(~mask.unsqueeze(2), 0.0)
+            for view, mask in zip(arguments[:2], arguments[4:], strict=True)
+        )
         table, _ = loss._own_similarity(u, v, lengths)
         inside = torch.cat([pair[:n, :m].flatten() for pair, (n, m) in zip(table, lengths.tolist(), strict=True)])
         assert inside.mean().item() == pytest.approx(-loss.scale.item() * 1e-3, rel=1e-4)
