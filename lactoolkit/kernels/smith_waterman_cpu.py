@@ -15,6 +15,7 @@ allow_empty : bool
 
 All arrays are C-contiguous, share one floating-point type and are never written to. A pair whose alignments are all
 forbidden (or that has a length of zero) scores -inf with derivatives of zero. NaN inside a pair's rectangle gives NaN.
+Values so far from zero, in units of the temperature, that 32 bits do not hold the powers of two raise a RangeError.
 Results do not depend on the number of threads, on the other pairs of the batch, nor on the padding.
 """
 
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from lactoolkit.kernels import smith_waterman_cpu_general as general
 from lactoolkit.kernels import stripe_passes as passes
 from lactoolkit.kernels.memory import empty_array, thread_workspace
-from lactoolkit.kernels.scaled_numbers import temperature_constants
+from lactoolkit.kernels.scaled_numbers import MAX_WEIGHT_EXPONENT, temperature_constants
 from lactoolkit.kernels.stripe_wavefront import visit_table
 from lactoolkit.kernels.worker_pool import default_threads, run_in_order
 
@@ -40,6 +41,13 @@ SHARED_CELLS = 2**17
 KEPT_BYTES = 2**22
 KEPT_BYTES_PER_CELL = 16
 KEPT_BYTES_ALWAYS = 2**19
+# Of one value and of the sum along a path, in octaves (value / (t ln 2)); see :mod:`.scaled_numbers`.
+MAX_VALUE_OCTAVES = float(MAX_WEIGHT_EXPONENT)
+MAX_PATH_OCTAVES = 2.0**29
+
+
+class RangeError(ArithmeticError):
+    """Values over the temperature are too large for the exponents of these kernels."""
 
 
 def score(
@@ -55,6 +63,7 @@ def score(
     """Scores (B,); see the module for the arguments. ``threads`` is numba's number of threads unless given."""
     batch = _batch(similarity, gap_open, gap_extend, lengths, temperature)
     totals = _run(batch, None, allow_empty, None, threads)
+    _check_range(batch, totals)
     return _scores(totals, temperature, similarity.dtype)
 
 
@@ -76,6 +85,7 @@ def posterior(
     batch = _batch(similarity, gap_open, gap_extend, lengths, temperature)
     results = _results(similarity, gap_open, gap_extend, lengths)
     totals = _run(batch, None, allow_empty, results, threads)
+    _check_range(batch, totals)
     return _scores(totals, temperature, similarity.dtype), *results
 
 
@@ -100,6 +110,7 @@ def posterior_jvp(
     batch = _batch(similarity, gap_open, gap_extend, lengths, temperature)
     results = _results(similarity, gap_open, gap_extend, lengths)
     totals = _run(batch, (tangent_similarity, tangent_open, tangent_extend), allow_empty, results, threads)
+    _check_range(batch, totals)
     tangent_scores = np.empty(len(similarity), similarity.dtype)
     passes.score_tangents_of(totals, float(temperature), tangent_scores)
     return tangent_scores, *results
@@ -107,6 +118,9 @@ def posterior_jvp(
 
 def _batch(similarity: Array, gap_open: Array, gap_extend: Array, lengths: NDArray, temperature: float) -> tuple:
     dtype = similarity.dtype
+    most = 1e30 if dtype == np.float32 else 1e300
+    if not 1 / most < temperature < most:
+        raise RangeError(f"temperature {temperature} is too far from 1 for {dtype}")
     constants = temperature_constants(temperature, dtype)
     return similarity, gap_open, gap_extend, lengths, constants, temperature_constants(-temperature, dtype)
 
@@ -128,6 +142,26 @@ def _scores(totals: NDArray, temperature: float, dtype: np.dtype) -> Array:
     scores = np.empty(len(totals), dtype)
     passes.scores_of(totals, float(temperature), scores)
     return scores
+
+
+def _check_range(batch: tuple, totals: NDArray) -> None:
+    """Raise a RangeError if a value or a sum of values is out of the exponents' range.
+
+    Only an alignment that is worth a quarter of it in either direction can be a wrong one: what does not count is worth
+    less than what is beside it.
+    """
+    similarity, gap_open, gap_extend, lengths, constants, _ = batch
+    if passes.are_moderate(totals):
+        return
+    for table, opening, extension, (n, m) in zip(similarity, gap_open, gap_extend, lengths, strict=True):
+        values = table[:n, :m].astype(np.float64) * float(constants[0])
+        values = values[values > -np.inf]
+        penalties = np.concatenate([p[:n, :m].ravel() for p in (opening, extension)]) * float(constants[0])
+        penalties = penalties[penalties < np.inf]
+        highest, lowest = values.max(initial=0.0), values.min(initial=0.0)
+        largest = max(highest, -lowest, penalties.max(initial=0.0))
+        if largest > MAX_VALUE_OCTAVES or highest * min(n, m) > MAX_PATH_OCTAVES:
+            raise RangeError(f"values up to 2**{largest:.0f} or their products are beyond the range of the exponents")
 
 
 def _run(

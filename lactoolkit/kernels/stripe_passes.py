@@ -24,6 +24,7 @@ from lactoolkit.kernels.stripe_tangent_sweeps import (
 )
 
 MAX_GAP_OCTAVES = 1e6
+MODERATE_OCTAVES = 2.0**18
 
 
 @compiled
@@ -316,6 +317,15 @@ def scores_of(totals, temperature, scores):
             scores[b] = -np.inf
         else:
             scores[b] = temperature * (np.log(totals[b, 0]) + totals[b, 2] * np.log(2.0))
+
+
+@compiled
+def are_moderate(totals):
+    """Whether all totals are far from the ends of the exponents' range, and there is an alignment of each pair."""
+    result = True
+    for b in range(len(totals)):
+        result &= totals[b, 0] > 0.0 and abs(totals[b, 2]) < MODERATE_OCTAVES
+    return result
 
 
 @compiled

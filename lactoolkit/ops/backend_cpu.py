@@ -1,6 +1,11 @@
-"""The Numba kernels on CPU tensors: NumPy views in, tensors around new NumPy arrays out."""
+"""The Numba kernels on CPU tensors: NumPy views in, tensors around new NumPy arrays out.
+
+What is beyond the range of the kernels' exponents is left to :mod:`.backend_torch`.
+"""
 
 from __future__ import annotations
+
+import logging
 
 import numpy as np
 import torch
@@ -8,6 +13,9 @@ from torch import Tensor
 
 from lactoolkit.kernels import batches
 from lactoolkit.kernels import smith_waterman_cpu as kernels
+from lactoolkit.ops import backend_torch
+
+logger = logging.getLogger(__name__)
 
 _NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -22,7 +30,11 @@ def score(
 ) -> Tensor:
     """Soft scores ``(B,)`` of a batch ``(B, N, M)``; penalties are both ``(B, 1, 1)`` or both ``(B, N, M)``."""
     arrays = (_array(similarity), _penalty(gap_open), _penalty(gap_extend))
-    return torch.from_numpy(kernels.score(*arrays, _lengths(lengths, similarity), temperature, allow_empty))
+    try:
+        return torch.from_numpy(kernels.score(*arrays, _lengths(lengths, similarity), temperature, allow_empty))
+    except kernels.RangeError as error:
+        _log_fallback(error)
+        return backend_torch.score(similarity, gap_open, gap_extend, lengths, temperature, allow_empty)
 
 
 def posterior(
@@ -35,7 +47,11 @@ def posterior(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Soft scores and their derivatives by similarity ``(B, N, M)`` and by both penalties, in the penalties' shape."""
     arrays = (_array(similarity), _penalty(gap_open), _penalty(gap_extend))
-    return _tensors(kernels.posterior(*arrays, _lengths(lengths, similarity), temperature, allow_empty))
+    try:
+        return _tensors(kernels.posterior(*arrays, _lengths(lengths, similarity), temperature, allow_empty))
+    except kernels.RangeError as error:
+        _log_fallback(error)
+        return backend_torch.posterior(similarity, gap_open, gap_extend, lengths, temperature, allow_empty)
 
 
 def posterior_jvp(
@@ -52,12 +68,31 @@ def posterior_jvp(
     """Directional derivative of :func:`posterior` along the tangents, that is the Hessian of the score times them."""
     arrays = (_array(similarity), _penalty(gap_open), _penalty(gap_extend))
     tangents = (_array(tangent_similarity), _array(tangent_open), _array(tangent_extend))
-    return _tensors(kernels.posterior_jvp(*arrays, _lengths(lengths, similarity), temperature, allow_empty, *tangents))
+    sizes = _lengths(lengths, similarity)
+    try:
+        return _tensors(kernels.posterior_jvp(*arrays, sizes, temperature, allow_empty, *tangents))
+    except kernels.RangeError as error:
+        _log_fallback(error)
+        return backend_torch.posterior_jvp(
+            similarity,
+            gap_open,
+            gap_extend,
+            lengths,
+            temperature,
+            allow_empty,
+            tangent_similarity,
+            tangent_open,
+            tangent_extend,
+        )
 
 
 def scale(derivatives: Tensor, factors: Tensor) -> Tensor:
     """``derivatives`` (B, N, M) times ``factors`` (B,)."""
     return torch.from_numpy(batches.scale_tables(_array(derivatives), _array(factors)))
+
+
+def _log_fallback(error: Exception) -> None:
+    logger.debug("falling back to the torch backend: %s", error)
 
 
 def _array(tensor: Tensor) -> np.ndarray:

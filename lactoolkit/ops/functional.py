@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from lactoolkit.ops import registration
 from lactoolkit.ops.validation import (
@@ -33,7 +36,7 @@ def soft_smith_waterman(
     matched pair. An alignment's score :math:`s_\pi` is the sum of the similarities of its matched pairs, less
     ``gap_open + (L - 1) * gap_extend`` for every run of ``L`` unmatched frames between them. As the temperature goes
     to zero it becomes the Smith-Waterman score with Gotoh's affine gaps. Differentiable twice in ``similarity``,
-    ``gap_open`` and ``gap_extend``; the derivatives are exact at every temperature.
+    ``gap_open`` and ``gap_extend``, in reverse and in forward mode; the derivatives are exact at every temperature.
 
     Parameters
     ----------
@@ -88,7 +91,10 @@ def soft_smith_waterman(
     1.000
     """
     table, arguments = _prepare(similarity, gap_open, gap_extend, temperature, lengths, allow_empty, backend)
-    scores = registration.score(table, *arguments)
+    if _has_tangents(table, *arguments):
+        scores = _score_forward(table, *arguments)
+    else:
+        scores = registration.score(table, *arguments)
     if similarity.dim() == 2:
         scores = scores.squeeze(0)
     return scores if scores.dtype == similarity.dtype else scores.to(similarity.dtype)
@@ -161,7 +167,10 @@ def alignment_posterior(
     1.00 0.00
     """
     table, arguments = _prepare(similarity, gap_open, gap_extend, temperature, lengths, allow_empty, backend)
-    match = registration.posterior(table, *arguments)[1]
+    if _has_tangents(table, *arguments):
+        match = _posterior_forward(table, *arguments)
+    else:
+        match = registration.posterior(table, *arguments)[1]
     if similarity.dim() == 2:
         match = match.squeeze(0)
     return match if match.dtype == similarity.dtype else match.to(similarity.dtype)
@@ -190,3 +199,34 @@ def _prepare(
     if table.dtype != dtype:
         table = table.to(dtype)
     return table, (*penalties, checked_lengths, temperature, bool(allow_empty), backend)
+
+
+def _has_tangents(*arguments: object) -> bool:
+    """Whether forward-mode derivatives are wanted."""
+    if forward_ad._current_level < 0:
+        return False
+    tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
+    return any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
+
+
+def _score_forward(similarity: Tensor, gap_open: Tensor, gap_extend: Tensor, *settings: Any) -> Tensor:
+    """Scores with their forward-mode derivative."""
+    primals, tangents = zip(*map(forward_ad.unpack_dual, (similarity, gap_open, gap_extend)), strict=True)
+    scores, *derivatives = registration.posterior(*primals, *settings)
+    change = torch.zeros_like(scores)
+    for derivative, tangent in zip(derivatives, tangents, strict=True):
+        if tangent is not None:
+            change = change + (derivative * tangent).sum((1, 2))
+    return forward_ad.make_dual(scores, change)
+
+
+def _posterior_forward(similarity: Tensor, gap_open: Tensor, gap_extend: Tensor, *settings: Any) -> Tensor:
+    """Match posteriors with their forward-mode derivative, a product with the Hessian."""
+    primals, tangents = zip(*map(forward_ad.unpack_dual, (similarity, gap_open, gap_extend)), strict=True)
+    _, *derivatives = registration.posterior(*primals, *settings)
+    directions = [
+        None if tangent is None else tangent.expand(derivative.shape)
+        for tangent, derivative in zip(tangents, derivatives, strict=True)
+    ]
+    change = registration.posterior_jvp(*primals, *settings, *directions)[1]
+    return forward_ad.make_dual(derivatives[0], change)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lactoolkit.errors import ParameterError
 from lactoolkit.ops.functional import soft_smith_waterman
-from lactoolkit.ops.validation import Lengths, check_backend, check_temperature
+from lactoolkit.ops.validation import Lengths, check_backend, check_penalty, check_temperature
 
 
 class SoftSmithWaterman(nn.Module):
@@ -67,16 +67,16 @@ class SoftSmithWaterman(nn.Module):
         self.allow_empty = allow_empty
         self.backend = backend
         self.learnable = learnable
-        for name, value in (("gap_open", gap_open), ("gap_extend", gap_extend)):
-            if not (0 < value < math.inf if learnable else value >= 0):
-                wanted = "finite and above 0 to be learnable" if learnable else "at least 0"
-                raise ParameterError(f"{name} is {value}; it must be {wanted}")
+        for name, given in (("gap_open", gap_open), ("gap_extend", gap_extend)):
+            value = check_penalty(name, given.item() if isinstance(given, Tensor) else given)
+            if learnable and not 0 < value < math.inf:
+                raise ParameterError(f"{name} is {value}; it must be finite and above 0 to be learnable")
             if learnable:
                 # Inverse of softplus, written so that large penalties do not overflow.
                 raw = value + math.log(-math.expm1(-value))
                 self.register_parameter(f"raw_{name}", nn.Parameter(torch.tensor(raw)))
             else:
-                self.register_buffer(f"fixed_{name}", torch.tensor(float(value)))
+                self.register_buffer(f"fixed_{name}", torch.tensor(value))
 
     @property
     def gap_open(self) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from types import TracebackType
 
 import torch
@@ -75,6 +76,8 @@ def check_similarity(similarity: Tensor) -> None:
         raise ParameterError(
             f"similarity must be a torch tensor, not {type(similarity).__name__}; wrap it with torch.as_tensor(...)"
         )
+    if similarity.layout is not torch.strided:
+        raise ParameterError(f"similarity has layout {similarity.layout}; make it dense with .to_dense()")
     if not similarity.is_floating_point():
         raise ParameterError(f"similarity has dtype {similarity.dtype}; convert it to floating point with .float()")
     if similarity.dim() not in (2, 3):
@@ -91,13 +94,14 @@ def check_temperature(temperature: float) -> float:
     ParameterError
         When it is not a finite number above zero.
     """
-    if isinstance(temperature, Tensor) or not isinstance(temperature, (int, float)):
+    if not isinstance(temperature, (int, float, Real)):
         raise ParameterError(
             f"temperature must be a Python number, not {type(temperature).__name__}; it is not differentiated"
         )
-    if not 0.0 < temperature < math.inf:
-        raise ParameterError(f"temperature is {temperature}; it must be finite and above 0 (1.0 is a good start)")
-    return float(temperature)
+    value = _as_float(temperature)
+    if not 0.0 < value < math.inf:
+        raise ParameterError(f"temperature is {value}; it must be finite and above 0 (1.0 is a good start)")
+    return value
 
 
 def check_backend(backend: str) -> None:
@@ -112,6 +116,33 @@ def check_backend(backend: str) -> None:
         raise ParameterError(f"backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
 
 
+def check_penalty(name: str, penalty: float) -> float:
+    """Return a gap penalty that is a number as a Python float; one beyond its range is infinite.
+
+    Raises
+    ------
+    ParameterError
+        When it is no number from zero up.
+    """
+    if not isinstance(penalty, (int, float, Real)):
+        raise ParameterError(
+            f"{name} must be a number or a torch tensor, not {type(penalty).__name__}; "
+            "give a number from 0 up, or wrap an array with torch.as_tensor(...)"
+        )
+    value = _as_float(penalty)
+    if not value >= 0:
+        raise ParameterError(f"{name} is {value}; penalties are subtracted, so give a number from 0 up")
+    return value
+
+
+def _as_float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        # Of an integer; other numbers beyond the range are infinite by themselves.
+        return math.inf if number > 0 else -math.inf
+
+
 def as_penalty(name: str, penalty: Penalty, similarity: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a gap penalty as a tensor of the dtype computed in, on the similarity's device, in its own shape.
 
@@ -122,11 +153,12 @@ def as_penalty(name: str, penalty: Penalty, similarity: Tensor, dtype: torch.dty
         broadcasts to the similarity's shape.
     """
     if not isinstance(penalty, Tensor):
-        if not isinstance(penalty, (int, float)):
-            raise ParameterError(f"{name} must be a number or a torch tensor, not {type(penalty).__name__}")
-        if not penalty >= 0:
-            raise ParameterError(f"{name} is {penalty}; penalties are subtracted, so give a number from 0 up")
-        return torch.scalar_tensor(penalty, dtype=dtype, device=similarity.device)
+        value = check_penalty(name, penalty)
+        # Beyond the range of the type a penalty forbids the gap, as it does when a tensor of it is converted.
+        value = value if value <= torch.finfo(dtype).max else math.inf
+        return torch.scalar_tensor(value, dtype=dtype, device=similarity.device)
+    if penalty.layout is not torch.strided:
+        raise ParameterError(f"{name} has layout {penalty.layout}; make it dense with .to_dense()")
     if not penalty.is_floating_point():
         raise ParameterError(f"{name} has dtype {penalty.dtype}; convert it to floating point with .float()")
     if penalty.device != similarity.device:

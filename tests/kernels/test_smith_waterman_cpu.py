@@ -287,7 +287,7 @@ def test_nan_gives_nan(dtype, argument, temperature):
     assert np.isnan(kernel.score(*arrays, lengths, temperature)).tolist() == [False, True, False]
 
 
-def test_similarities_beyond_all_reason_are_forbidden_or_nan():
+def test_similarities_beyond_all_reason_are_forbidden_or_refused():
     arrays, lengths = problem(1, 5, 6)
     arrays[0][0, 2] = -1e30
     masked = arrays[0].copy()
@@ -297,6 +297,12 @@ def test_similarities_beyond_all_reason_are_forbidden_or_nan():
     ):
         np.testing.assert_array_equal(a, b)
     arrays[0][0, 2] = 2.0 * MAX_WEIGHT_EXPONENT
+    for function in (kernel.score, kernel.posterior):
+        with pytest.raises(kernel.RangeError):
+            function(*arrays, lengths, 1.0)
+    with pytest.raises(kernel.RangeError):
+        kernel.posterior_jvp(*arrays, lengths, 1.0, False, *arrays)
+    arrays[0][0, 2] = np.nan
     assert np.isnan(kernel.score(*arrays, lengths, 1.0))
 
 

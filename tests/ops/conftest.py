@@ -31,3 +31,9 @@ def lane(request):
 def kernel_lane(request):
     """Lanes with kernels, for tables that the plain torch backend has no memory for."""
     return request.param
+
+
+@pytest.fixture(params=[LANES["cpu"], LANES["torch"]])
+def host_lane(request):
+    """Lanes on the CPU."""
+    return request.param

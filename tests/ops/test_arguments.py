@@ -2,7 +2,9 @@
 
 import logging
 import sys
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import softplus
@@ -27,6 +29,7 @@ BAD_ARGUMENTS = {
     "similarity of rank 1": ((torch.zeros(3), 1.0, 1.0), {}, r"similarity has shape \(3,\).*\(N, M\)"),
     "similarity of rank 4": ((torch.zeros(1, 2, 3, 4), 1.0, 1.0), {}, r"shape \(1, 2, 3, 4\).*\(B, N, M\)"),
     "integer similarity": ((torch.ones(3, 4, dtype=torch.int64), 1.0, 1.0), {}, r"torch.int64.*\.float\(\)"),
+    "sparse similarity": ((TABLE[0].to_sparse(), 1.0, 1.0), {}, r"similarity has layout torch.sparse_coo.*to_dense"),
     "complex similarity": ((torch.ones(3, 4, dtype=torch.complex64), 1.0, 1.0), {}, r"torch.complex64"),
     "nan in similarity": ((with_value(NAN), 1.0, 1.0), {}, r"similarity holds nan at \(1, 2, 3\).*-inf"),
     "inf in similarity": ((with_value(INFINITY), 1.0, 1.0), {}, r"similarity holds inf at \(1, 2, 3\)"),
@@ -34,6 +37,9 @@ BAD_ARGUMENTS = {
     "negative gap_open": ((TABLE, -0.5, 1.0), {}, r"gap_open is -0.5.*from 0 up"),
     "nan gap_extend": ((TABLE, 1.0, NAN), {}, r"gap_extend is nan"),
     "gap_open of another type": ((TABLE, "1", 1.0), {}, r"gap_open must be a number or a torch tensor, not str"),
+    "gap_open as an array": ((TABLE, np.ones(2), 1.0), {}, r"gap_open must be .*not ndarray.*torch\.as_tensor"),
+    "sparse gap_open": ((TABLE, TABLE[0].to_sparse(), 1.0), {}, r"gap_open has layout torch.sparse_coo.*to_dense"),
+    "gap_open below all floats": ((TABLE, -(10**400), 1.0), {}, r"gap_open is -inf"),
     "negative value in gap_open": ((TABLE, with_value(-1.0), 1.0), {}, r"gap_open holds -1.0 at \(1, 2, 3\).*softplus"),
     "negative gap_open tensor": ((TABLE, torch.tensor(-1.0), 1.0), {}, r"gap_open holds -1.0;"),
     "nan in gap_extend": ((TABLE, 1.0, with_value(NAN)), {}, r"gap_extend holds nan at"),
@@ -46,6 +52,8 @@ BAD_ARGUMENTS = {
     "negative temperature": ((TABLE, 1.0, 1.0, -1.0), {}, r"temperature is -1.0"),
     "nan temperature": ((TABLE, 1.0, 1.0, NAN), {}, r"temperature is nan"),
     "infinite temperature": ((TABLE, 1.0, 1.0, INFINITY), {}, r"temperature is inf"),
+    "temperature beyond all floats": ((TABLE, 1.0, 1.0, 10**400), {}, r"temperature is inf"),
+    "temperature as text": ((TABLE, 1.0, 1.0, "1"), {}, r"temperature must be a Python number, not str"),
     "temperature as tensor": ((TABLE, 1.0, 1.0, torch.tensor(1.0)), {}, r"temperature must be a Python number"),
     "length above the table": ((TABLE, 1.0, 1.0), {"lengths": [(3, 4), (4, 4)]}, r"\(4, 4\).*1\.\.3 and 1\.\.4"),
     "length of zero": ((TABLE, 1.0, 1.0), {"lengths": [(0, 4), (3, 4)]}, r"pair 0 are \(0, 4\).*allow_empty=True"),
@@ -91,6 +99,23 @@ def test_lengths_may_come_in_many_forms(lane):
         single = soft_smith_waterman(similarity[0], 1.0, 0.5, lengths=form, backend=lane.backend)
         assert single.shape == ()
         assert torch.equal(single, scores[0][0])
+
+
+def test_numbers_may_be_of_any_kind(lane):
+    similarity = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(1)).to(lane.device)
+    expected = soft_smith_waterman(similarity, 1.0, 0.5, 2.0, backend=lane.backend)
+    numbers = (np.float32(1), np.float64(0.5), np.int64(2)), (1, Fraction(1, 2), 2), (True, np.float16(0.5), 2)
+    for gap_open, gap_extend, temperature in numbers:
+        score = soft_smith_waterman(similarity, gap_open, gap_extend, temperature, backend=lane.backend)
+        assert torch.equal(score, expected)
+
+
+@pytest.mark.parametrize("penalty", [1e39, 10**400, float("inf")])
+def test_a_penalty_beyond_the_range_of_the_type_forbids_gaps(lane, penalty):
+    similarity = torch.full((3, 4), -100.0)
+    similarity[0, 0] = similarity[1, 2] = 5.0
+    score = soft_smith_waterman(similarity.to(lane.device), penalty, penalty, 0.1, backend=lane.backend)
+    assert score.item() == pytest.approx(5.0 + 0.1 * np.log(2))
 
 
 def test_check_values_is_a_switch_and_a_context():
@@ -241,7 +266,8 @@ def test_the_layer_keeps_its_penalties_in_its_state():
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((-1.0,), {}, "gap_open is -1.0; it must be at least 0"),
+        ((-1.0,), {}, "gap_open is -1.0; .*from 0 up"),
+        ((1.0, "1"), {}, "gap_extend must be a number .*not str"),
         ((1.0, 0.0), {"learnable": True}, "gap_extend is 0.0; it must be finite and above 0"),
         ((1.0, 1.0, 0.0), {}, "temperature is 0.0"),
         ((1.0, 1.0, 1.0), {"backend": "gpu"}, "backend is 'gpu'"),

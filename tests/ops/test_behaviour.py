@@ -50,6 +50,34 @@ def test_extremes_stay_finite_and_right(lane, case, shape):
         assert_accurate(results, truth, plain_results(*problem, temperature, dtype=np.float32), temperature)
 
 
+# Beyond the range of the CPU kernels' exponents, which then leave the work to the torch backend.
+BEYOND_THE_KERNELS = {
+    "high": (lambda x: 1e7 * x, 1e7, 1.0, None),
+    "low": (lambda x: -1e7 * (x.abs() + 1), 1.0, 1.0, None),
+    "frozen": (lambda x: 100 * x, 30.0, 1e-4, None),
+    "colder than 32-bit numbers": (lambda x: x, 1.0, 1e-39, None),
+    "hotter than 32-bit numbers": (lambda x: x, 1.0, 1e37, None),
+    "a gap worth a million": (lambda x: torch.where(x > 1.5, 4e6, -1e9 * (1 + x.abs())), 1e6, 1.0, None),
+    "one of two pairs": (lambda x: 1e7 * x * torch.tensor([1.0, 1e-7]).view(2, 1, 1), 1.0, 1.0, [(9, 8), (5, 11)]),
+}
+
+
+@pytest.mark.parametrize("case", BEYOND_THE_KERNELS)
+def test_whatever_the_ratio_of_values_and_temperature(host_lane, case):
+    change, gap, temperature, lengths = BEYOND_THE_KERNELS[case]
+    similarity = change(random_problem(2, 10, 11, "float", seed=17, dtype=torch.float32)[0])
+    problem = (similarity, gap, gap / 4)
+    results = first_order(*problem, temperature, lane=host_lane, lengths=lengths)
+    truth = plain_results(similarity.double(), *problem[1:], temperature, lengths=lengths)
+    for result, expected in zip(results, truth, strict=True):
+        torch.testing.assert_close(result.double(), expected, rtol=1e-5, atol=1e-5)
+    leaf = similarity.clone().requires_grad_()
+    alignment_posterior(
+        leaf, gap, gap / 4, temperature, lengths=lengths, backend=host_lane.backend
+    ).square().sum().backward()
+    assert leaf.grad.isfinite().all()
+
+
 def test_identical_sequences_align_on_the_diagonal(lane):
     frames = torch.nn.functional.normalize(torch.randn(50, 16, generator=torch.Generator().manual_seed(0)), dim=1)
     similarity = (8 * (frames @ frames.T) - 4).to(lane.device)

@@ -4,7 +4,7 @@ import pytest
 import reference
 import torch
 from ops_cases import PENALTIES, random_problem
-from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 from lactoolkit import alignment_posterior, soft_smith_waterman
 from lactoolkit.errors import BackendError
@@ -12,6 +12,8 @@ from lactoolkit.ops import registration
 
 TEMPERATURES = (0.1, 0.8, 1.0, 5.0)
 RAGGED = ((3, 4), (2, 3))
+# torch itself warns so when forward mode is first used.
+LOADS_DECOMPOSITIONS = pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecated:DeprecationWarning")
 
 
 def leaves_on(lane, tensors):
@@ -110,6 +112,44 @@ def test_a_loss_on_score_gradient_and_posterior_together(lane):
         return score + slopes[0].square().sum() + slopes[1].sum() + posterior.square().sum()
 
     assert gradcheck(loss, leaves_on(lane, random_problem(2, 3, 3, "scalar", seed=26)))
+
+
+@LOADS_DECOMPOSITIONS
+@pytest.mark.parametrize("kind", ["scalar", "per pair", "per cell"])
+@pytest.mark.parametrize("function", [soft_smith_waterman, alignment_posterior])
+def test_forward_mode_gives_the_slopes_that_differences_give(lane, function, kind):
+    problem = [torch.as_tensor(x).to(lane.device) for x in random_problem(2, 3, 4, kind, seed=36)]
+    directions = [torch.as_tensor(x).to(lane.device) for x in random_problem(2, 3, 4, kind, seed=37)]
+
+    def along(*tensors):
+        return function(*tensors, 0.8, lengths=RAGGED, backend=lane.backend)
+
+    step = 1e-6
+    ahead, behind = (along(*(x + s * d for x, d in zip(problem, directions, strict=True))) for s in (step, -step))
+    expected = (ahead - behind) / (2 * step)
+    with forward_ad.dual_level():
+        duals = [forward_ad.make_dual(x, d) for x, d in zip(problem, directions, strict=True)]
+        tangent = forward_ad.unpack_dual(along(*duals)).tangent
+        only_one = forward_ad.unpack_dual(along(problem[0], duals[1], problem[2])).tangent
+    torch.testing.assert_close(tangent, expected, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(torch.func.jvp(along, tuple(problem), tuple(directions))[1], tangent)
+    zeros = [torch.zeros_like(x) for x in directions]
+    torch.testing.assert_close(only_one, torch.func.jvp(along, tuple(problem), (zeros[0], directions[1], zeros[2]))[1])
+
+
+@LOADS_DECOMPOSITIONS
+def test_reverse_mode_goes_through_forward_mode_of_the_score(lane):
+    similarity, direction = (random_problem(1, 4, 5, seed=seed)[0].to(lane.device) for seed in (38, 39))
+
+    def score(table):
+        return soft_smith_waterman(table, 0.7, 0.3, 0.9, backend=lane.backend).sum()
+
+    leaf = similarity.clone().requires_grad_()
+    with forward_ad.dual_level():
+        slope = forward_ad.unpack_dual(score(forward_ad.make_dual(leaf, direction))).tangent
+        (product,) = torch.autograd.grad(slope, leaf)
+    (gradient,) = torch.autograd.grad(score(leaf), leaf, create_graph=True)
+    torch.testing.assert_close(product, torch.autograd.grad((gradient * direction).sum(), leaf)[0])
 
 
 def test_third_derivatives_say_that_they_are_not_available(lane):
