@@ -40,7 +40,7 @@ from lactoolkit.training.graphed_step import GraphedStep
 from lactoolkit.training.run import TrainingRun
 from lactoolkit.training.sources import training_sources
 
-BLOCKS, WARM_UP, PROFILED = 4, 5, 5
+BLOCKS, WARM_UP, PROFILED = 4, 3, 5
 WATCHED = 3.0  # seconds; NVML looks back over up to one
 ALIGNMENT_KERNELS = "smith_waterman"  # in the names of the kernels
 RANDOM_NUMBERS = "RANDOM"

@@ -135,7 +135,7 @@ def _waiting_is_an_error() -> Iterator[None]:
     # A step that waits would break off the recording, and leave torch's generators in the middle of it.
     before = torch.cuda.get_sync_debug_mode()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype", UserWarning)
+        warnings.simplefilter("ignore")  # torch: the mode is a prototype
         torch.cuda.set_sync_debug_mode("error")
     try:
         yield

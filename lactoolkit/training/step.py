@@ -104,7 +104,12 @@ class GradientStep:
 
     def seed(self, seeds: Seeds) -> None:
         """Set the generators that the step draws from."""
-        torch.manual_seed(seeds.dropout)
+        if self.device.type == "cuda":
+            # torch.manual_seed looks at every kind of device there is, which takes as long as launching a whole graph.
+            index = torch.cuda.current_device() if self.device.index is None else self.device.index
+            torch.cuda.default_generators[index].manual_seed(seeds.dropout)
+        else:
+            torch.manual_seed(seeds.dropout)
         self.generator.manual_seed(seeds.loss)
 
     def compute(self, clips: Clips) -> StepValues:
