@@ -16,7 +16,7 @@ import torch
 
 from lactoolkit.training.distributed import Team
 from lactoolkit.training.feeder import Clips
-from lactoolkit.training.step import GradientStep, Seeds, StepValues
+from lactoolkit.training.step import GradientStep, Seeds, StepValues, own_generator
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ class GraphedStep:
     def __init__(self, step: GradientStep) -> None:
         self.step = step
         self._recorded: tuple[torch.cuda.CUDAGraph, Clips, StepValues] | None = None
-        self._is_refused = False
+        # Kept, for torch's allocator goes on to ask a graph that broke off.
+        self._refused: torch.cuda.CUDAGraph | None = None
 
     @property
     def is_recorded(self) -> bool:
@@ -71,7 +72,7 @@ class GraphedStep:
 
     def __call__(self, clips: Clips, seeds: Seeds) -> StepValues:
         """Gradients of the loss of the clips."""
-        if self._recorded is None and not self._is_refused:
+        if self._recorded is None and self._refused is None:
             self._record(clips)
         if self._recorded is None:
             return self.step(clips, seeds)
@@ -82,25 +83,31 @@ class GraphedStep:
         return values
 
     def _record(self, clips: Clips) -> None:
-        device = self.step.device
         held = held_copy(clips)
-        with torch.cuda.device(device):
+        with torch.cuda.device(self.step.device):
+            graph = torch.cuda.CUDAGraph()
+            graph.register_generator_state(self.step.generator)
             here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
             aside.wait_stream(here)
             try:
                 self._warm_up(held, aside)
-                graph = torch.cuda.CUDAGraph()
-                graph.register_generator_state(self.step.generator)
                 # Other threads may allocate meanwhile.
                 with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
                     values = self.step.compute(held)
             except RuntimeError as error:
-                self._is_refused = True
                 reason = str(error).strip().partition("\n")[0]
                 logger.warning("the training step is not recorded as a CUDA graph, which makes it slower: %s", reason)
+                self._refused = graph
+                self._clear_up(here)
             else:
                 self._recorded = graph, held, values
             here.wait_stream(aside)
+
+    def _clear_up(self, stream: torch.cuda.Stream) -> None:
+        """Undo what torch leaves behind where a recording broke off: its stream, and generators amid a recording."""
+        torch.cuda.set_stream(stream)
+        for generator in (own_generator(self.step.device), self.step.generator):
+            generator.graphsafe_set_state(generator.clone_state())
 
     def _warm_up(self, clips: Clips, aside: torch.cuda.Stream) -> None:
         """Compute steps beside torch's stream, as recording does; raise RuntimeError if one waits for the card."""

@@ -104,12 +104,8 @@ class GradientStep:
 
     def seed(self, seeds: Seeds) -> None:
         """Set the generators that the step draws from."""
-        if self.device.type == "cuda":
-            # torch.manual_seed looks at every kind of device there is, which takes as long as launching a whole graph.
-            index = torch.cuda.current_device() if self.device.index is None else self.device.index
-            torch.cuda.default_generators[index].manual_seed(seeds.dropout)
-        else:
-            torch.manual_seed(seeds.dropout)
+        # Not torch.manual_seed, which looks at every kind of device there is and takes as long as launching a graph.
+        own_generator(self.device).manual_seed(seeds.dropout)
         self.generator.manual_seed(seeds.loss)
 
     def compute(self, clips: Clips) -> StepValues:
@@ -119,6 +115,13 @@ class GradientStep:
         total.backward()
         norm = nn.utils.clip_grad_norm_(self._engine.parameters(), self._clip_norm)
         return StepValues(total.detach(), parts, norm)
+
+
+def own_generator(device: torch.device) -> torch.Generator:
+    """torch's own generator for a device, from which dropout draws."""
+    if device.type != "cuda":
+        return torch.default_generator
+    return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
 
 
 def read_numbers(values: Mapping[str, torch.Tensor]) -> dict[str, float]:
