@@ -23,7 +23,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,20 +45,12 @@ ALIGNMENT_KERNELS = "smith_waterman"  # in the names of the kernels
 RANDOM_NUMBERS = "RANDOM"
 
 
-@dataclass(frozen=True)
-class Case:
-    """A row of the table."""
-
-    preset: str
-    settings: tuple[str, ...] = ()
-    is_graphed: bool = True  # where the library does so
-
-
-CASES = {
-    "small": Case("small"),
-    "small, operation by operation": Case("small", is_graphed=False),
-    "paper, lite0": Case("paper", ("features.encoder=lite0",)),
-    "paper, ResNet-50 of random numbers": Case("paper", (f"features.weights={RANDOM_NUMBERS}",)),
+# Presets and what is changed of them.
+CASES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "small": ("small", ()),
+    "small without CUDA graph": ("small", ("training.cuda_graph=false",)),
+    "paper, lite0": ("paper", ("features.encoder=lite0",)),
+    "paper, ResNet-50 of random numbers": ("paper", (f"features.weights={RANDOM_NUMBERS}",)),
 }
 COLUMNS = (
     "step ms",
@@ -71,6 +62,7 @@ COLUMNS = (
     "kernels / step",
     "busy (NVML)",
     "GiB",
+    "CUDA graph",
 )
 
 
@@ -105,11 +97,11 @@ def main() -> None:
         weights = Path(folder) / "random.pth"
         torch.save(random_resnet50(), weights)
         for name in arguments.case or CASES:
-            case = CASES[name]
-            settings = [one.replace(RANDOM_NUMBERS, str(weights)) for one in case.settings]
+            preset, changes = CASES[name]
+            settings = [one.replace(RANDOM_NUMBERS, str(weights)) for one in changes]
             # Steps without end, for the clips of the next are gathered while there is one.
             endless = ["training.epochs=0", "training.steps=1000000"]
-            config = make_config(case.preset, assignments=[*settings, *arguments.set, *endless])
+            config = make_config(preset, assignments=[*settings, *arguments.set, *endless])
             videos, _ = load_videos(
                 training_sources(arguments.folder)[: arguments.videos],
                 config.data,
@@ -119,19 +111,17 @@ def main() -> None:
                 strict=True,
                 progress=False,
             )
-            cells = measure(videos, config, device, arguments.steps, is_graphed=case.is_graphed)
+            cells = measure(videos, config, device, arguments.steps)
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
-def measure(
-    videos: list[LoadedVideo], config: RunConfig, device: torch.device, steps: int, *, is_graphed: bool
-) -> Sequence[str]:
+def measure(videos: list[LoadedVideo], config: RunConfig, device: torch.device, steps: int) -> Sequence[str]:
     """Cells of a row."""
-    whole = new_run(videos, config, device, is_graphed)
+    whole = new_run(videos, config, device)
     for _ in range(WARM_UP):
         whole.take_step()
     memory = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0
-    without = new_run(videos, config, device, is_graphed, NoLoss())
+    without = new_run(videos, config, device, NoLoss())
     times: dict[TrainingRun, list[float]] = {whole: [], without: []}
     for _ in range(BLOCKS):
         for run, found in times.items():
@@ -141,11 +131,11 @@ def measure(
     step, rest = (1e3 * statistics.median(times[run]) for run in (whole, without))
     cells = [f"{step:.2f}", f"{rest:.2f}", f"{1 - rest / step:.1%}"]
     if device.type == "cuda":
-        assert not is_graphed or not isinstance(whole.gradients, GraphedStep) or whole.gradients.is_recorded
         kernels, alignment = kernel_milliseconds(whole)
         kernels_rest, _ = kernel_milliseconds(without)
         cells += [f"{kernels:.2f}", share(kernels - kernels_rest, kernels), share(alignment, kernels)]
-        cells += [share(kernels, step), busy(whole, device), f"{memory:.1f}"]
+        is_recorded = isinstance(whole.gradients, GraphedStep) and whole.gradients.is_recorded
+        cells += [share(kernels, step), busy(whole, device), f"{memory:.1f}", "yes" if is_recorded else "no"]
     else:
         cells += ["–"] * (len(COLUMNS) - len(cells))
     for run in times:
@@ -154,15 +144,13 @@ def measure(
 
 
 def new_run(
-    videos: list[LoadedVideo], config: RunConfig, device: torch.device, is_graphed: bool, loss: nn.Module | None = None
+    videos: list[LoadedVideo], config: RunConfig, device: torch.device, loss: nn.Module | None = None
 ) -> TrainingRun:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     run = TrainingRun(Team(0, 1, device), videos, config, None)
     if loss is not None:
         run.module.loss = loss  # type: ignore[assignment]
-    if isinstance(run.gradients, GraphedStep) and not is_graphed:
-        run.gradients = run.gradients.step
     return run
 
 

@@ -51,6 +51,9 @@ class TrainingConfig:
         Chooses the held-out videos, the initial weights, the batches and everything else drawn by chance.
     precision : {"auto", "float32", "bfloat16"}
         Of the encoder; "auto" computes in bfloat16 on CUDA.
+    cuda_graph : bool
+        Whether the steps are recorded once as a CUDA graph and replayed, where they can be: by one process, on stored
+        features of one process. False launches operation by operation, which is slower.
     validate_every : int
         Steps between validations; each also writes the checkpoints.
     select : {"alignment", "loss"}
@@ -69,6 +72,7 @@ class TrainingConfig:
     clip_norm: float = 10.0
     seed: int = 0
     precision: str = "auto"
+    cuda_graph: bool = True
     validate_every: int = 25
     select: str = "alignment"
 

@@ -14,6 +14,8 @@ from dataclasses import replace
 
 import torch
 
+from lactoolkit.training.config import RunConfig
+from lactoolkit.training.data import MAPS
 from lactoolkit.training.distributed import Team
 from lactoolkit.training.feeder import Clips
 from lactoolkit.training.step import GradientStep, Seeds, StepValues, own_generator
@@ -23,25 +25,27 @@ logger = logging.getLogger(__name__)
 _WARM_UP = 3  # steps, in which kernels are compiled and libraries choose theirs
 
 
-def why_not_graphed(team: Team, processes_shown: int, *, features_are_maps: bool) -> str:
+def why_not_graphed(config: RunConfig, team: Team, processes_shown: int) -> str:
     """Say why the steps of a run are not recorded; "" if they are.
 
     Parameters
     ----------
+    config : RunConfig
+        Of the run.
     team : Team
         The processes that train together.
     processes_shown : int
         Different processes that the videos show.
-    features_are_maps : bool
-        Whether pictures go through the frame encoder at every step.
     """
+    if not config.training.cuda_graph:
+        return "training.cuda_graph is false"
     if team.device.type != "cuda":
         return f"{team.device} has none"
     if team.size > 1:
         return "processes that train together exchange gradients"
     if processes_shown > 1:
         return "how many pairs of one process a batch holds differs from step to step"
-    if features_are_maps:
+    if config.features.inputs == MAPS:
         return "pictures keep the card busy without"
     return ""
 

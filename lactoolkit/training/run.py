@@ -128,7 +128,7 @@ class TrainingRun:
             self.engine = DistributedDataParallel(self.module, device_ids=[team.device] if on_cuda else None)
         step = GradientStep(self.engine, options.clip_norm, team.device)
         self.gradients: GradientStep | GraphedStep = step
-        reason = why_not_graphed(team, len(names), features_are_maps=maps is not None)
+        reason = why_not_graphed(config, team, len(names))
         logger.debug("CUDA graph of the step: %s", reason or "yes")
         if not reason:
             self.gradients = GraphedStep(step)

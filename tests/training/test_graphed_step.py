@@ -55,17 +55,18 @@ def gradients(run):
 
 
 @pytest.mark.parametrize(
-    ("team", "shown", "maps", "reason"),
+    ("config", "team", "shown", "reason"),
     [
-        (Team(0, 1, CPU), 1, False, "cpu"),
-        (Team(1, 2, CARD), 1, False, "exchange gradients"),
-        (Team(0, 1, CARD), 2, False, "pairs"),
-        (Team(0, 1, CARD), 1, True, "pictures"),
-        (Team(0, 1, CARD), 1, False, ""),
+        (make_config(), Team(0, 1, CPU), 1, "cpu"),
+        (make_config(), Team(1, 2, CARD), 1, "exchange gradients"),
+        (make_config(), Team(0, 1, CARD), 2, "pairs"),
+        (make_config("paper"), Team(0, 1, CARD), 1, "pictures"),
+        (make_config(assignments=["training.cuda_graph=false"]), Team(0, 1, CARD), 1, "training.cuda_graph"),
+        (make_config(), Team(0, 1, CARD), 1, ""),
     ],
 )
-def test_says_why_a_step_is_not_recorded(team, shown, maps, reason):
-    found = why_not_graphed(team, shown, features_are_maps=maps)
+def test_says_why_a_step_is_not_recorded(config, team, shown, reason):
+    found = why_not_graphed(config, team, shown)
     assert reason in found
     assert bool(found) == bool(reason)
 
@@ -124,9 +125,9 @@ LOSSES = {
 @on_cuda
 @pytest.mark.parametrize("loss", LOSSES)
 def test_replayed_steps_are_those_launched_one_by_one_cuda(loss):
-    graphed, plain = (make_run("cuda", *LOSSES[loss]) for _ in range(2))
+    graphed, plain = (make_run("cuda", *LOSSES[loss], f"training.cuda_graph={on}") for on in ("true", "false"))
     assert isinstance(graphed.gradients, GraphedStep)
-    plain.gradients = plain.gradients.step
+    assert not isinstance(plain.gradients, GraphedStep)
     for number in range(4):
         # The same weights before every step: Adam makes much of rounding where a gradient is nearly zero.
         plain.module.load_state_dict(graphed.module.state_dict())
@@ -151,8 +152,7 @@ def test_a_step_that_waits_for_the_card_is_launched_one_by_one_cuda(when, caplog
             parts["contrastive"].item()
         return parts
 
-    plain = make_run("cuda", "loss.name=scl")
-    plain.gradients = plain.gradients.step
+    plain = make_run("cuda", "loss.name=scl", "training.cuda_graph=false")
     expected = [plain.take_step()["loss"] for _ in range(3)]
     monkeypatch.setattr(SCLLoss, "terms", waiting)
     graphed = make_run("cuda", "loss.name=scl")
