@@ -54,6 +54,14 @@ def gradients(run):
     return {name: parameter.grad.clone() for name, parameter in run.module.named_parameters()}
 
 
+def assert_near(found, expected):
+    """Gradients to within a thousandth of the largest."""
+    size = max(gradient.abs().max().item() for gradient in expected.values())
+    assert size > 0
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name].cpu(), gradient.cpu(), rtol=0.0, atol=1e-3 * size, msg=name)
+
+
 @pytest.mark.parametrize(
     ("config", "team", "shown", "reason"),
     [
@@ -115,6 +123,7 @@ def test_clips_prepared_ahead_are_those_gathered_when_asked_for(device):
 
 LOSSES = {
     "lac": (),
+    "lac in bfloat16": ("training.precision=bfloat16",),
     "paper's": ("loss.pairs=within", "loss.gaps=position"),
     "posterior": ("loss.pairs=within", "loss.objective=posterior", "loss.gaps=context"),
     "fenchel-young": ("loss.pairs=within", "loss.objective=fenchel_young"),
@@ -134,10 +143,7 @@ def test_replayed_steps_are_those_launched_one_by_one_cuda(loss):
         found, expected = graphed.take_step(), plain.take_step()
         for name in ("loss", "gradient_norm"):
             assert found[name] == pytest.approx(expected[name], rel=1e-4), (name, number)
-        expected_gradients = gradients(plain)
-        size = max(gradient.abs().max().item() for gradient in expected_gradients.values())
-        for name, gradient in gradients(graphed).items():
-            torch.testing.assert_close(gradient, expected_gradients[name], rtol=1e-3, atol=1e-4 * size, msg=name)
+        assert_near(gradients(graphed), gradients(plain))
     assert graphed.gradients.is_recorded
 
 
@@ -168,6 +174,19 @@ def test_a_step_that_waits_for_the_card_is_launched_one_by_one_cuda(when, caplog
     later = make_run("cuda", "loss.name=scl")
     assert [later.take_step()["loss"] for _ in range(3)] == pytest.approx(expected, rel=1e-4)
     assert later.gradients.is_recorded
+
+
+@on_cuda
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_step_on_a_card_is_that_on_a_cpu_cuda(loss):
+    # Nothing is drawn by chance: generators of different devices give different numbers.
+    lac = () if any("loss.name" in setting for setting in LOSSES[loss]) else ("loss.shuffles=0",)
+    most = () if loss in ("scl", "tcn") else ("loss.most_pairs=64",)
+    settings = [*LOSSES[loss], *lac, *most, "features.components=0", "model.dropout=0", "training.precision=float32"]
+    card, cpu = (make_run(device, *settings) for device in ("cuda", "cpu"))
+    found, expected = card.take_step(), cpu.take_step()
+    assert found["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+    assert_near(gradients(card), gradients(cpu))
 
 
 @on_cuda
