@@ -49,6 +49,23 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
+class _Bound(threading.local):
+    device = -1
+
+
+_bound = _Bound()
+
+
+def bind(device: int) -> None:
+    """Make the device's primary context this thread's current one; threads that torch starts have none at first."""
+    if SIMULATED or _bound.device == device:
+        return
+    status, context = driver.cuDevicePrimaryCtxRetain(device)
+    check((status,))
+    check(driver.cuCtxSetCurrent(context))
+    _bound.device = device
+
+
 class DeviceArray(NamedTuple):
     """A C-contiguous array in device memory; kernels see it as one-dimensional."""
 
@@ -144,12 +161,12 @@ class CompiledKernel:
         check(driver.cuLaunchKernel(handle, blocks, 1, 1, LANES, 1, 1, 0, stream, arguments, 0))
 
 
-def fill_ones(array: Any, words: int, stream: int) -> None:
-    """Set the first ``words`` 4-byte words of an array to all ones."""
+def fill_ones(array: Any, first: int, words: int, stream: int) -> None:
+    """Set 4-byte words of an array to all ones."""
     if SIMULATED:
-        array.view(np.uint32)[:words] = 0xFFFFFFFF
+        array.view(np.uint32)[first : first + words] = 0xFFFFFFFF
         return
-    check(driver.cuMemsetD32Async(array.address, 0xFFFFFFFF, words, stream))
+    check(driver.cuMemsetD32Async(array.address + 4 * first, 0xFFFFFFFF, words, stream))
 
 
 def check(result: Any) -> None:

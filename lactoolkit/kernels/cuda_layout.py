@@ -9,6 +9,8 @@ SUMMARY_WORDS = 8
 FINAL_WORDS = 8
 PARTIAL_WORDS = 4
 COUNTER_WORDS = 8
+LARGEST_STATE = 12
+"""Words a lane in a checkpoint, of the kind that has most: all kinds keep theirs so far apart."""
 
 
 class KeptPlaces(NamedTuple):
@@ -54,7 +56,7 @@ class Kind(NamedTuple):
     @property
     def state(self) -> int:
         """Words a lane in a checkpoint."""
-        return 12 if self.wide else 10 if self.dual else 6
+        return LARGEST_STATE if self.wide else 10 if self.dual else 6
 
     @property
     def tiles(self) -> int:
@@ -110,36 +112,53 @@ class Kind(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Places in the workspace, in words of the floating-point type."""
+    """Places in the workspace, in words of the floating-point type.
 
-    counters: int
+    Kernels for wide penalties have messages of their own, but share the checkpoints: a pair has those of one kind.
+    """
+
+    forward_counters: int
     summaries: int
-    partials: int
     forward_messages: int
+    backward_counters: int
+    partials: int
     backward_messages: int
     finals: int
+    pair_derivatives: int
+    wide_forward_messages: int
+    wide_backward_messages: int
     checkpoints: int
     size: int
 
     @property
+    def cleared_forward(self) -> int:
+        """Words from the start that must be all ones before the forward kernels run."""
+        return self.backward_counters
+
+    @property
     def cleared(self) -> int:
-        """Words from the start that must be all ones before the kernels run."""
+        """Words from the start that must be all ones before all kernels run."""
         return self.finals
 
 
-def plan_layout(kinds: list[Kind], pairs: int, rows: int, columns: int, backward: bool) -> Layout:
-    """Lay out the workspace that kernels of several kinds share, one after another."""
+def plan_layout(kind: Kind, wide: Kind, pairs: int, rows: int, columns: int, keep: bool) -> Layout:
+    """Lay out the workspace of two kinds of kernels; with ``keep``, room for what the backward pass needs is in it."""
     stripes = pairs * (-(-rows // LANES))
     blocks = -(-columns // SEGMENT)
     segments = -(-(columns + LANES) // SEGMENT)
+    forward_columns, backward_columns = stripes * blocks * SEGMENT, stripes * (blocks + 2) * SEGMENT * keep
     sizes = (
         COUNTER_WORDS,
         stripes * SUMMARY_WORDS,
-        stripes * PARTIAL_WORDS,
-        stripes * blocks * SEGMENT * max(kind.forward_message for kind in kinds),
-        stripes * (blocks + 2) * SEGMENT * max(kind.backward_message for kind in kinds) if backward else 0,
+        forward_columns * kind.forward_message,
+        COUNTER_WORDS * keep,
+        stripes * PARTIAL_WORDS * keep,
+        backward_columns * kind.backward_message,
         pairs * FINAL_WORDS,
-        stripes * segments * LANES * max(kind.state for kind in kinds) if backward else 0,
+        pairs * 2 * keep,
+        forward_columns * wide.forward_message,
+        backward_columns * wide.backward_message,
+        stripes * segments * LANES * LARGEST_STATE * keep,
     )
     places = [0]
     for size in sizes:

@@ -9,7 +9,7 @@ import numpy as np
 from lactoolkit.kernels.cells import shared_exponent_limit
 from lactoolkit.kernels.cuda_layout import Kind
 from lactoolkit.kernels.cuda_tiles import fetch, put_down, put_penalties, put_weights
-from lactoolkit.kernels.cuda_warp import LANES, device_function, has_arrived, read_word, scale_of, write_word
+from lactoolkit.kernels.cuda_warp import LANES, SEGMENT, device_function, has_arrived, read_word, scale_of, write_word
 from lactoolkit.kernels.scaled_numbers import weight_of
 
 
@@ -47,6 +47,19 @@ def make_messages(size: int):
     return ask, take, put, send
 
 
+@device_function
+def extent_of_pair(rows, columns, ragged, lengths, pair):
+    """Rows and columns of a pair, its stripes, segments of a stripe, and blocks of columns; all in 32 bits."""
+    n, m = np.int32(rows), np.int32(columns)
+    if ragged:
+        n, m = np.int32(lengths[2 * pair]), np.int32(lengths[2 * pair + 1])
+    if n == 0 or m == 0:
+        n, m = np.int32(0), np.int32(0)
+    stripes = max(np.int32((n + LANES - 1) // LANES), np.int32(1))
+    segments = np.int32((m + LANES + SEGMENT - 1) // SEGMENT) if m > 0 else np.int32(0)
+    return n, m, stripes, segments, np.int32((m + SEGMENT - 1) // SEGMENT)
+
+
 def make_load_others(kind: Kind, real):
     """Fill the tiles of a segment other than that of the similarity; return the lowest exponent of the penalties."""
     per_cell, dual, wide = kind
@@ -59,7 +72,7 @@ def make_load_others(kind: Kind, real):
         first_open, first_extend, table, row_0, n, m, columns, step_0, lane, c0, c1, c2, c3, c4,
     ):  # fmt: skip
         zero = real(0)
-        seen = n if differentiate else np.int64(0)
+        seen = n if differentiate else np.int32(0)
         if dual:
             fetch(tangent_similarity, table, row_0, seen, m, columns, step_0, ahead, zero, lane)
             put_down(ahead, tile, rate_tile, lane)

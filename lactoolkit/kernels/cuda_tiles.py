@@ -16,24 +16,31 @@ TILE = SEGMENT * TILE_STRIDE
 
 
 @device_function
+def is_inner(row_0, rows, first_column, columns):
+    """Whether all cells of a tile lie in the table."""
+    within_rows, within_columns = np.int32(row_0 + LANES) <= rows, np.int32(first_column + SEGMENT) <= columns
+    return within_rows and first_column >= LANES - 1 and within_columns
+
+
+@device_function
 def fetch(array, start, row_0, rows, columns, stride, first_column, ahead, outside, lane):
     """Read the skewed tile of one segment, whose lane l holds columns ``first_column - l`` and on.
 
-    ``start`` is the place of the table in ``array`` and ``stride`` the distance of two of its rows. Cells outside
-    ``rows`` x ``columns`` become ``outside``. Each lane gets 8 values that lie 8 to a row in memory, as
-    :func:`put_down` wants them.
+    ``start`` is the place of the table in ``array`` and ``stride`` the distance of two of its rows. Rows and columns
+    have 32 bits, places 64. Cells outside ``rows`` x ``columns`` become ``outside``. Each lane gets 8 values that lie 8
+    to a row in memory, as :func:`put_down` wants them.
     """
-    column = first_column + (lane & 7)
+    column = np.int32(first_column + (lane & 7))
     first_row = lane >> 3
-    place = start + (row_0 + first_row) * stride + (column - first_row)
-    if row_0 + LANES <= rows and first_column >= LANES - 1 and first_column + SEGMENT <= columns:
+    place = start + np.int64(np.int32(row_0 + first_row)) * stride + np.int32(column - first_row)
+    if is_inner(row_0, rows, first_column, columns):
         for i in range(SEGMENT):
             ahead[i] = array[np.uint64(place + i * (4 * stride - 4))]
     else:
         for i in range(SEGMENT):
-            row = 4 * i + first_row
+            row = np.int32(4 * i + first_row)
             value = outside
-            if row_0 + row < rows and column >= row and column < columns + row:
+            if np.int32(row_0 + row) < rows and column >= row and np.int32(column - row) < columns:
                 value = array[np.uint64(place + i * (4 * stride - 4))]
             ahead[i] = value
 
@@ -69,16 +76,16 @@ def put_bounded_weights(
     """
     place = np.uint64((lane & 7) * TILE_STRIDE + (lane >> 3))
     fits = True
-    if row_0 + LANES <= rows and first_column >= LANES - 1 and first_column + SEGMENT <= columns:
+    if is_inner(row_0, rows, first_column, columns):
         for i in range(SEGMENT):
             weight, octaves = bounded_weight(ahead[i], c0, c0_rest, c1, c2, c3, c4)
             tile[place + np.uint64(4 * i)] = weight
             fits = fits & (abs(octaves) <= limit)
     else:
-        column = first_column + (lane & 7)
+        column = np.int32(first_column + (lane & 7))
         for i in range(SEGMENT):
-            row = 4 * i + (lane >> 3)
-            is_inside = (row_0 + row < rows) & (column >= row) & (column < columns + row)
+            row = np.int32(4 * i + (lane >> 3))
+            is_inside = (np.int32(row_0 + row) < rows) & (column >= row) & (np.int32(column - row) < columns)
             weight, octaves = bounded_weight(ahead[i], c0, c0_rest, c1, c2, c3, c4)
             tile[place + np.uint64(4 * i)] = weight if is_inside else c0 - c0
             fits = fits & ((abs(octaves) <= limit) | (not is_inside))
@@ -100,15 +107,15 @@ def put_penalties(ahead, tile, offset, lane, c0, c1, c2, c3, c4):
 @device_function
 def write_back(tile, offset, array, start, row_0, rows, columns, stride, first_column, lane):
     """Copy a tile to memory: the reverse of :func:`fetch` and :func:`put_down`."""
-    column = first_column + (lane & 7)
+    column = np.int32(first_column + (lane & 7))
     first_row = lane >> 3
     word = np.uint64(offset + (lane & 7) * TILE_STRIDE + first_row)
-    place = start + (row_0 + first_row) * stride + (column - first_row)
-    if row_0 + LANES <= rows and first_column >= LANES - 1 and first_column + SEGMENT <= columns:
+    place = start + np.int64(np.int32(row_0 + first_row)) * stride + np.int32(column - first_row)
+    if is_inner(row_0, rows, first_column, columns):
         for i in range(SEGMENT):
             array[np.uint64(place + i * (4 * stride - 4))] = tile[word + np.uint64(4 * i)]
     else:
         for i in range(SEGMENT):
-            row = 4 * i + first_row
-            if row_0 + row < rows and column >= row and column < columns + row:
+            row = np.int32(4 * i + first_row)
+            if np.int32(row_0 + row) < rows and column >= row and np.int32(column - row) < columns:
                 array[np.uint64(place + i * (4 * stride - 4))] = tile[word + np.uint64(4 * i)]

@@ -1,7 +1,9 @@
 """Soft Smith-Waterman on a CUDA device: score, posteriors and Hessian-vector products of a batch of tables.
 
-The three functions compute what those of :mod:`smith_waterman_cpu` do. They only put kernels on a stream: nothing is
-allocated, nothing waits, so that they can be captured in a CUDA graph. Arguments that they share:
+:func:`score`, :func:`posterior` and :func:`posterior_jvp` compute what those of :mod:`smith_waterman_cpu` do;
+:func:`sums` and :func:`gradients` are the two halves of a posterior, for a backward pass that comes later. They only
+put kernels on a stream: nothing is allocated, nothing waits, so that they can be captured in a CUDA graph. Arguments
+that they share:
 
 similarity : (B, N, M) float32 or float64
     Similarity of every pair of positions; -inf forbids a pair.
@@ -36,7 +38,7 @@ from typing import Any
 import numpy as np
 from numba import float32, float64, int32, int64
 
-from lactoolkit.kernels.cuda_launch import ArgumentRoom, CompiledKernel, DeviceArray, fill_ones
+from lactoolkit.kernels.cuda_launch import ArgumentRoom, CompiledKernel, DeviceArray, bind, fill_ones
 from lactoolkit.kernels.cuda_layout import Kind, plan_layout
 from lactoolkit.kernels.cuda_warp import LANES, SIMULATED
 from lactoolkit.kernels.scaled_numbers import temperature_constants
@@ -47,7 +49,7 @@ from lactoolkit.kernels.smith_waterman_cuda_forward import make_forward
 def workspace_words(
     pairs: int, rows: int, columns: int, *, per_cell: bool, backward: bool = True, dual: bool = False
 ) -> int:
-    """Words of the floating-point type that the workspace must have."""
+    """Words of the floating-point type that the workspace must have; without ``backward``, for :func:`score` alone."""
     return _layout(per_cell, dual, pairs, rows, columns, backward).size
 
 
@@ -70,7 +72,50 @@ def score(
 ) -> None:
     """Write the scores (B,); see the module for the arguments."""
     call = _Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
-    call.run(scores, None)
+    call.sweep_forward(scores, keep=False)
+
+
+def sums(
+    similarity: Any,
+    gap_open: Any,
+    gap_extend: Any,
+    lengths: Any,
+    temperature: float,
+    allow_empty: bool,
+    scores: Any,
+    workspace: Any,
+    stream: int = 0,
+    device: int = 0,
+) -> None:
+    """Write the scores (B,), and leave in the workspace what :func:`gradients` needs."""
+    call = _Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
+    call.sweep_forward(scores, keep=True)
+
+
+def gradients(
+    similarity: Any,
+    gap_open: Any,
+    gap_extend: Any,
+    lengths: Any,
+    temperature: float,
+    allow_empty: bool,
+    factors: Any,
+    match: Any,
+    d_open: Any,
+    d_extend: Any,
+    workspace: Any,
+    stream: int = 0,
+    device: int = 0,
+    *,
+    again: bool = False,
+) -> None:
+    """Write the derivatives of :func:`posterior`, times a factor (B,) for each pair, which may be one for all.
+
+    All else is as :func:`sums` had it and left it. ``d_open`` or ``d_extend`` of shape (1, 1, 1) gets the sum over all
+    pairs. ``again``: the workspace has been used for this before.
+    """
+    call = _Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
+    call.sweep_backward((match, d_open, d_extend), factors, clear=again)
 
 
 def posterior(
@@ -94,7 +139,8 @@ def posterior(
     penalties, get negative expected counts.
     """
     call = _Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
-    call.run(scores, (match, d_open, d_extend))
+    call.sweep_forward(scores, keep=True)
+    call.sweep_backward((match, d_open, d_extend))
 
 
 def posterior_jvp(
@@ -124,12 +170,13 @@ def posterior_jvp(
     call = _Call(
         similarity, gap_open, gap_extend, tangents, lengths, temperature, allow_empty, workspace, stream, device
     )  # fmt: skip
-    call.run(scores, (match, d_open, d_extend))
+    call.sweep_forward(scores, keep=True)
+    call.sweep_backward((match, d_open, d_extend))
 
 
 @functools.cache
-def _kinds(per_cell: bool, dual: bool) -> list[Kind]:
-    return [Kind(per_cell, dual, False), Kind(per_cell, True, True)]
+def _kinds(per_cell: bool, dual: bool) -> tuple[Kind, Kind]:
+    return Kind(per_cell, dual, False), Kind(per_cell, True, True)
 
 
 @functools.lru_cache(maxsize=64)
@@ -139,7 +186,7 @@ def _constants(temperature: float, dtype: str) -> list[float]:
     return [*constants, 1.0 / (temperature * math.log(2.0)) - constants[0]]
 
 
-_layout = functools.lru_cache(maxsize=256)(lambda per_cell, dual, *sizes: plan_layout(_kinds(per_cell, dual), *sizes))
+_layout = functools.lru_cache(maxsize=256)(lambda per_cell, dual, *sizes: plan_layout(*_kinds(per_cell, dual), *sizes))
 
 
 @functools.cache
@@ -147,8 +194,8 @@ def signature(direction: str, itemsize: int) -> tuple[Any, ...]:
     """Types of the arguments of a kernel, the same for all kinds."""
     array, longs, ints = (float32 if itemsize == 4 else float64)[::1], int64[::1], int32[::1]
     if direction == "forward":
-        return *(array,) * 6, longs, array, array, ints, *(int64,) * 13, *(float64,) * 7
-    return *(array,) * 6, longs, *(array,) * 4, ints, *(int64,) * 12, *(float64,) * 6
+        return *(array,) * 6, longs, array, array, ints, *(int64,) * 14, *(float64,) * 7
+    return *(array,) * 6, longs, *(array,) * 5, ints, *(int64,) * 19, *(float64,) * 6
 
 
 def source(direction: str, kind: Kind, itemsize: int) -> tuple[Any, tuple[Any, ...]]:
@@ -191,6 +238,7 @@ class _Call:
         self.shape = _, rows, columns = similarity.shape
         self.per_cell = is_per_cell(gap_open)
         self.stream, self.device = stream, device
+        bind(device)
         self.temperature, self.allow_empty = float(temperature), int(allow_empty)
         table = _flat(similarity)
         step = rows * columns if self.per_cell else 1
@@ -211,29 +259,40 @@ class _Call:
             self.counters = DeviceArray(workspace.address, workspace.size * (self.itemsize // 4), 4)
         self.constants = _constants(self.temperature, f"f{self.itemsize}")
 
-    def run(self, scores: Any, outputs: tuple[Any, Any, Any] | None) -> None:
-        pairs, rows, columns = self.shape
-        layout = _layout(self.per_cell, self.dual, pairs, rows, columns, outputs is not None)
-        fill_ones(self.workspace, layout.cleared * (self.itemsize // 4), self.stream)
-        packed = {
-            "forward": _room("forward", self.itemsize).pack([
-                *self.inputs, self.lengths, _flat(scores), self.workspace, self.counters, *self.shape, *self.steps,
-                layout.summaries, layout.finals, layout.forward_messages, layout.checkpoints, self.ragged,
-                self.allow_empty, int(outputs is not None), int(self.dual), self.temperature, *self.constants,
-            ]),
-        }  # fmt: skip
-        if outputs is not None:
-            packed["backward"] = _room("backward", self.itemsize).pack([
-                *self.inputs, self.lengths, *map(_flat, outputs), self.workspace, self.counters, *self.shape,
-                *self.steps, layout.partials, layout.finals, layout.forward_messages, layout.backward_messages,
-                layout.checkpoints, self.ragged, int(self.dual), *self.constants,
-            ])  # fmt: skip
-        stripes = pairs * -(-rows // LANES)
-        # Both kinds use the same places: the first has done with them when the second begins.
+    def sweep_forward(self, scores: Any, keep: bool) -> None:
+        """Put the forward kernels on the stream; ``keep`` what the backward kernels need."""
+        layout = _layout(self.per_cell, self.dual, *self.shape, keep)
+        cleared = layout.cleared if keep else layout.cleared_forward
+        fill_ones(self.workspace, 0, cleared * (self.itemsize // 4), self.stream)
+        self._launch("forward", [
+            *self.inputs, self.lengths, _flat(scores), self.workspace, self.counters, *self.shape, *self.steps,
+            layout.summaries, layout.finals, layout.forward_messages, layout.wide_forward_messages, layout.checkpoints,
+            self.ragged, self.allow_empty, int(keep), int(self.dual), self.temperature, *self.constants,
+        ])  # fmt: skip
+
+    def sweep_backward(self, outputs: tuple[Any, Any, Any], factors: Any = None, clear: bool = False) -> None:
+        """Put the backward kernels on the stream, after :meth:`sweep_forward`; ``clear`` if not for the first time."""
+        layout = _layout(self.per_cell, self.dual, *self.shape, True)
+        words = self.itemsize // 4
+        if clear:
+            first = layout.cleared_forward
+            fill_ones(self.workspace, first * words, (layout.cleared - first) * words, self.stream)
+        factor_stride = -1 if factors is None else 0 if _is_shared(factors) else 1
+        sums = [int(not self.per_cell and output.size < self.shape[0]) for output in outputs[1:]]
+        self._launch("backward", [
+            *self.inputs, self.lengths, self.inputs[0] if factors is None else _flat(factors), *map(_flat, outputs),
+            self.workspace, self.counters, *self.shape, *self.steps, factor_stride, layout.cleared_forward * words,
+            layout.partials, layout.finals, layout.pair_derivatives, layout.forward_messages,
+            layout.wide_forward_messages, layout.backward_messages, layout.wide_backward_messages, layout.checkpoints,
+            self.ragged, *sums, int(self.dual), *self.constants,
+        ])  # fmt: skip
+
+    def _launch(self, direction: str, arguments: list[Any]) -> None:
+        pairs, rows, _ = self.shape
+        packed = _room(direction, self.itemsize).pack(arguments)
         for kind in _kinds(self.per_cell, self.dual):
-            for direction, arguments in packed.items():
-                kernel = compiled(direction, kind, self.itemsize)
-                kernel.launch(pairs if kind.wide else stripes, arguments, self.stream, self.device)
+            blocks = pairs if kind.wide else pairs * -(-rows // LANES)
+            compiled(direction, kind, self.itemsize).launch(blocks, packed, self.stream, self.device)
 
 
 def _flat(array: Any) -> Any:

@@ -11,14 +11,15 @@ from numba import cuda
 
 from lactoolkit.kernels import cuda_bounded, cuda_exact
 from lactoolkit.kernels.cuda_bounded import complete_weights, drop_of, place_in_lane, reach_of, weight_limit
-from lactoolkit.kernels.cuda_layout import FINAL_WORDS, PARTIAL_WORDS, Kind
-from lactoolkit.kernels.cuda_messages import make_load_others, make_messages, make_penalties_of_pair
+from lactoolkit.kernels.cuda_layout import FINAL_WORDS, LARGEST_STATE, PARTIAL_WORDS, Kind
+from lactoolkit.kernels.cuda_messages import extent_of_pair, make_load_others, make_messages, make_penalties_of_pair
 from lactoolkit.kernels.cuda_tiles import TILE, fetch, put_bounded_weights, put_weights, write_back
 from lactoolkit.kernels.cuda_warp import (
     LANES,
     SEGMENT,
     all_lanes,
     exponent_of_word,
+    read_word,
     receive,
     scale_of,
     shuffle_down,
@@ -58,29 +59,25 @@ def make_backward(kind: Kind, real):
     exact_sweep = cuda_exact.make_backward_sweep(kind, real)
 
     def backward(
-        similarity, gap_open, gap_extend, tangent_similarity, tangent_open, tangent_extend, lengths, out_match,
-        out_open, out_extend, work, counters, pairs, rows, columns, gap_stride, extend_stride, partials, finals,
-        messages, up_messages, checkpoints, ragged, differentiate, c0, c1, c2, c3, c4, c0_rest,
+        similarity, gap_open, gap_extend, tangent_similarity, tangent_open, tangent_extend, lengths, factors, out_match,
+        out_open, out_extend, work, counters, pairs, rows, columns, gap_stride, extend_stride, factor_stride, ticket,
+        partials, finals, pair_derivatives, messages, wide_messages, up_messages, wide_up_messages, checkpoints, ragged,
+        sums_open, sums_extend, differentiate, c0, c1, c2, c3, c4, c0_rest,
     ):  # fmt: skip
         lane = np.int32(cuda.threadIdx.x)
-        stripes = (rows + LANES - 1) // LANES
+        stripes = np.int32((rows + LANES - 1) // LANES)
         ticket_box = cuda.shared.array(1, np.int32)
         if wide:
-            pair, ticket_stripe, count = np.int64(cuda.blockIdx.x), stripes - 1, stripes
+            pair, ticket_stripe, count = np.int64(cuda.blockIdx.x), np.int32(stripes - 1), stripes
+            messages, up_messages = wide_messages, wide_up_messages
         else:
             if lane == 0:
-                ticket_box[0] = cuda.atomic.add(counters, 1, 1) + 1
+                ticket_box[0] = cuda.atomic.add(counters, ticket, 1) + 1
             synchronise_warp()
-            order = np.int64(ticket_box[0]) // pairs
-            pair, ticket_stripe, count = np.int64(ticket_box[0]) - order * pairs, stripes - 1 - order, np.int64(1)
-        n, m = rows, columns
-        if ragged:
-            n, m = np.int64(lengths[2 * pair]), np.int64(lengths[2 * pair + 1])
-        if n == 0 or m == 0:
-            n, m = np.int64(0), np.int64(0)
-        own_stripes = max((n + LANES - 1) // LANES, 1)
-        segments = (m + LANES + SEGMENT - 1) // SEGMENT if m > 0 else 0
-        blocks = (m + SEGMENT - 1) // SEGMENT
+            order = np.int32(ticket_box[0] // pairs)
+            pair, count = np.int64(ticket_box[0]) - np.int64(order) * pairs, np.int32(1)
+            ticket_stripe = np.int32(stripes - 1 - order)
+        n, m, own_stripes, segments, blocks = extent_of_pair(rows, columns, ragged, lengths, pair)
         all_blocks = (columns + SEGMENT - 1) // SEGMENT
         all_segments = (columns + LANES + SEGMENT - 1) // SEGMENT
         final = finals + pair * FINAL_WORDS
@@ -94,7 +91,7 @@ def make_backward(kind: Kind, real):
             exponent_of_word(work[final + 3]), True, c0, c1, c2, c3, c4,
         )  # fmt: skip
         if not is_mine:
-            count = np.int64(0)
+            count = np.int32(0)
         true_p, true_q, least, most = p, q, zero, zero
         if bounded:
             true_p, true_q = p * scale_of(common, zero), q * scale_of(common, zero)
@@ -109,6 +106,8 @@ def make_backward(kind: Kind, real):
         else:
             total_e = np.int32(0)
         inverse = real(total)
+        if factor_stride >= 0:
+            inverse *= factors[pair * factor_stride]
 
         tile = cuda.shared.array(tile_size, real)
         kept = cuda.shared.array(slots_size, real)
@@ -118,6 +117,7 @@ def make_backward(kind: Kind, real):
         box = cuda.shared.array(box_size, real)
         up_box = cuda.shared.array(box_size, real)
         words = cuda.local.array(rounds, real)
+        words_coming = cuda.local.array(rounds, real)
         up_words_taken = cuda.local.array(up_rounds, real)
         up_pending = cuda.local.array(up_rounds, real)
         ahead = cuda.local.array(SEGMENT, real)
@@ -138,18 +138,18 @@ def make_backward(kind: Kind, real):
         outside = real(-np.inf)
         no_exponent = word_of_exponent(EMPTY, zero)
         for turn in range(count):
-            stripe = ticket_stripe - turn
-            row_0 = np.int64(stripe) * LANES
+            stripe = np.int32(ticket_stripe - turn)
+            row_0 = np.int32(stripe * LANES)
             table = pair * rows * columns
-            here = pair * stripes + stripe
+            here = pair * np.int64(stripes) + np.int64(stripe)
             partial = partials + here * PARTIAL_WORDS
             from_above = messages + (here - 1) * all_blocks * message
             from_below = up_messages + (here + 1) * (all_blocks + 2) * up_message
             to_above = up_messages + here * (all_blocks + 2) * up_message
-            checkpoint = checkpoints + here * all_segments * (state_words * LANES)
-            has_above, has_below = stripe > 0, stripe + 1 < own_stripes
+            checkpoint = checkpoints + here * all_segments * (LARGEST_STATE * LANES)
+            has_above, has_below = stripe > 0, stripe < np.int32(own_stripes - 1)
             publishes = has_above and lane == 0
-            own_segments = segments if stripe < own_stripes else 0
+            own_segments = segments if stripe < own_stripes else np.int32(0)
 
             gap_a, gap_b, here_e = zero, zero, EMPTY
             gap_a_t, gap_b_t = zero, zero
@@ -172,21 +172,26 @@ def make_backward(kind: Kind, real):
             for word in range(lane, message, LANES):
                 inbox[word] = no_exponent if word // SEGMENT == 2 or word // SEGMENT == 5 else zero
             for r in range(rounds):
-                words[r] = no_exponent
+                words_coming[r] = no_exponent
             for r in range(up_rounds):
                 up_words_taken[r] = no_exponent
             if bounded:
                 box[lane + 32] = zero
                 up_box[lane + 32] = zero
+            last = np.int32(own_segments - 1)
             if own_segments > 0:
-                last = own_segments - 1
-                fetch(similarity, table, row_0, n, m, columns, last * SEGMENT, ahead, outside, lane)
+                fetch(similarity, table, row_0, n, m, columns, np.int32(last * SEGMENT), ahead, outside, lane)
+                place = checkpoint + np.int64(last) * (state_words * LANES) + lane
                 for word in range(state_words):
-                    coming[word] = work[np.uint64(checkpoint + (last * state_words + word) * LANES + lane)]
+                    coming[word] = work[np.uint64(place + word * LANES)]
 
             for turned in range(own_segments):
-                segment = own_segments - 1 - turned
-                step_0 = np.int64(segment) * SEGMENT
+                segment = np.int32(last - turned)
+                step_0 = np.int32(segment * SEGMENT)
+                block = np.int32(segment - 4)
+                has_up_words = has_below and block >= -1 and np.int32(block * SEGMENT + 1) < m
+                if has_up_words and np.int32(block * SEGMENT + 1 + SEGMENT) >= m:
+                    up_ask(work, from_below + np.int64(np.int32(block + 1)) * up_message, up_pending, lane)
                 f_match, f_gap_a, f_gap_b, f_e = coming[0], coming[1], coming[2], exponent_of_word(coming[3])
                 f_diagonal, f_flags = coming[4], exponent_of_word(coming[5])
                 f_diagonal_e = np.int32(f_flags >> 1)
@@ -211,30 +216,32 @@ def make_backward(kind: Kind, real):
                     differentiate, first_open, first_extend, table, row_0, n, m, columns, step_0, lane,
                     c0, c1, c2, c3, c4,
                 )  # fmt: skip
+                # What came of the segment before is used first: a word that is read while others are under way may have
+                # to wait for all of them.
                 has_words = has_above and segment < blocks
+                for r in range(rounds):
+                    words[r] = words_coming[r]
                 if has_words:
-                    for r in range(rounds):
-                        if lane + r * LANES < message:
-                            words[r] = work[np.uint64(from_above + segment * message + lane + r * LANES)]
                     put(words, inbox, lane)
-                if segment > 0:
-                    fetch(similarity, table, row_0, n, m, columns, step_0 - SEGMENT, ahead, outside, lane)
-                    for word in range(state_words):
-                        place = checkpoint + ((segment - 1) * state_words + word) * LANES + lane
-                        coming[word] = work[np.uint64(place)]
-                block = segment - 4
-                has_up_words = has_below and block >= -1 and block * SEGMENT + 1 < m
                 if has_up_words:
-                    place = from_below + (block + 1) * up_message
-                    if block * SEGMENT + 1 + SEGMENT >= m:
-                        up_ask(work, place, up_pending, lane)
+                    place = from_below + np.int64(np.int32(block + 1)) * up_message
                     up_take(work, place, up_pending, up_words_taken, lane)
+                    up_put(up_words_taken, up_inbox, lane)
                     if block >= 0:
                         up_ask(work, place - up_message, up_pending, lane)
-                    up_put(up_words_taken, up_inbox, lane)
+                if segment > 0:
+                    fetch(similarity, table, row_0, n, m, columns, np.int32(step_0 - SEGMENT), ahead, outside, lane)
+                    place = checkpoint + np.int64(np.int32(segment - 1)) * (state_words * LANES) + lane
+                    for word in range(state_words):
+                        coming[word] = work[np.uint64(place + word * LANES)]
+                    if has_above and segment <= blocks:
+                        place = from_above + np.int64(np.int32(segment - 1)) * message + lane
+                        for r in range(rounds):
+                            if lane + r * LANES < message:
+                                words_coming[r] = work[np.uint64(place + r * LANES)]
 
-                box_0 = (np.int64(segment) & 1) * up_message
-                last_box = up_message - box_0 + SEGMENT - 1
+                box_0 = np.int32((segment & 1) * up_message)
+                last_box = np.int32(up_message - box_0 + SEGMENT - 1)
                 is_done = False
                 if bounded and is_bounded:
                     exponent, start, inflow = place_in_lane(here_e, shuffle_down(here_e), lane == LANES - 1, True, zero)
@@ -242,7 +249,7 @@ def make_backward(kind: Kind, real):
                     is_ready = unpack_backward(up_words_taken, has_up_words, up_box, lane, exponent)
                     is_ready = is_ready and (lane == LANES - 1 or below - exponent <= reach_of(zero))
                     if all_lanes(is_ready):
-                        is_alive = row_0 + lane < n and step_0 < m + lane
+                        is_alive = np.int32(row_0 + lane) < n and np.int32(step_0 - lane) < m
                         f_exponent, f_start, f_inflow = place_in_lane(f_e, shuffle_up(f_e), lane == 0, is_alive, zero)
                         unpack_forward(words, has_words, box, lane, f_exponent)
                         synchronise_warp()
@@ -255,8 +262,8 @@ def make_backward(kind: Kind, real):
                         )  # fmt: skip
                         limit = np.int32(3 * reach_of(zero))
                         scale = scale_of(min(np.int32(f_exponent + exponent - total_e), limit), zero) * inverse
-                        own_box = box_0 if publishes else np.int64(up_box_size + 1)
-                        own_last_box = last_box if publishes else np.int64(up_box_size)
+                        own_box = box_0 if publishes else np.int32(up_box_size + 1)
+                        own_last_box = last_box if publishes else np.int32(up_box_size)
                         from_diagonal = scale_of(np.int32(diagonal_e - exponent), zero)
                         from_passed = scale_of(np.int32(passed_e - exponent), zero)
                         (
@@ -330,16 +337,16 @@ def make_backward(kind: Kind, real):
                 synchronise_warp()
                 sum_opened += np.float64(flow_opened)
                 sum_extended += np.float64(flow_extended)
+                if has_above:  # first of all: another warp waits for it
+                    if np.int32(step_0 + 1) < m:
+                        place = to_above + np.int64(np.int32(segment + 1)) * up_message
+                        up_send(up_outbox, (segment & 1) * up_message, work, place, lane)
+                    if segment == 0:
+                        up_send(up_outbox, up_message, work, to_above, lane)
                 write_back(tile, derivatives, out_match, table, row_0, n, m, columns, step_0, lane)
                 if per_cell:
                     write_back(tile, open_tile, out_open, table, row_0, n, m, columns, step_0, lane)
                     write_back(tile, extend_tile, out_extend, table, row_0, n, m, columns, step_0, lane)
-                if has_above:
-                    if segment * SEGMENT + 1 < m:
-                        place = to_above + (segment + 1) * up_message
-                        up_send(up_outbox, (segment & 1) * up_message, work, place, lane)
-                    if segment == 0:
-                        up_send(up_outbox, up_message, work, to_above, lane)
                 synchronise_warp()
 
             if not per_cell:
@@ -356,14 +363,42 @@ def make_backward(kind: Kind, real):
                     if lane > 0:
                         sum_opened, sum_extended = 0.0, 0.0
                     for other in range(lane + 1, own_stripes, LANES):
-                        place = partials + (pair * stripes + other) * PARTIAL_WORDS
+                        place = partials + (here + np.int64(other)) * PARTIAL_WORDS
                         sum_opened += np.float64(receive(work, place))
                         sum_extended += np.float64(receive(work, place + 1))
                     for d in range(5):
                         sum_opened += shuffle_xor(sum_opened, 16 >> d)
                         sum_extended += shuffle_xor(sum_extended, 16 >> d)
                     if lane == 0:
-                        out_open[pair] = -sum_opened
-                        out_extend[pair] = -sum_extended
+                        if sums_open:
+                            write_word(work, pair_derivatives + 2 * pair, real(-sum_opened))
+                        else:
+                            out_open[pair] = -sum_opened
+                        if sums_extend:
+                            write_word(work, pair_derivatives + 2 * pair + 1, real(-sum_extended))
+                        else:
+                            out_extend[pair] = -sum_extended
+        if wide and not per_cell and (sums_open or sums_extend):
+            # The last kernel's last block adds up what all pairs share, in a fixed order.
+            if lane == 0:
+                cuda.threadfence()
+                ticket_box[0] = cuda.atomic.add(counters, ticket + 1, 1) + 2
+            synchronise_warp()
+            if ticket_box[0] == pairs:
+                cuda.threadfence()
+                sum_opened, sum_extended = 0.0, 0.0
+                for other in range(lane, pairs, LANES):
+                    if sums_open:
+                        sum_opened += np.float64(read_word(work, pair_derivatives + 2 * other))
+                    if sums_extend:
+                        sum_extended += np.float64(read_word(work, pair_derivatives + 2 * other + 1))
+                for d in range(5):
+                    sum_opened += shuffle_xor(sum_opened, 16 >> d)
+                    sum_extended += shuffle_xor(sum_extended, 16 >> d)
+                if lane == 0:
+                    if sums_open:
+                        out_open[0] = sum_opened
+                    if sums_extend:
+                        out_extend[0] = sum_extended
 
     return backward

@@ -14,8 +14,8 @@ from numba import cuda
 
 from lactoolkit.kernels import cuda_bounded, cuda_exact
 from lactoolkit.kernels.cuda_bounded import complete_weights, drop_of, place_in_lane, reach_of, weight_limit
-from lactoolkit.kernels.cuda_layout import FINAL_WORDS, SUMMARY_WORDS, Kind
-from lactoolkit.kernels.cuda_messages import make_load_others, make_messages, make_penalties_of_pair
+from lactoolkit.kernels.cuda_layout import FINAL_WORDS, LARGEST_STATE, SUMMARY_WORDS, Kind
+from lactoolkit.kernels.cuda_messages import extent_of_pair, make_load_others, make_messages, make_penalties_of_pair
 from lactoolkit.kernels.cuda_tiles import TILE, fetch, put_bounded_weights, put_weights
 from lactoolkit.kernels.cuda_warp import (
     LANES,
@@ -53,30 +53,24 @@ def make_forward(kind: Kind, real):
 
     def forward(
         similarity, gap_open, gap_extend, tangent_similarity, tangent_open, tangent_extend, lengths, scores, work,
-        counters, pairs, rows, columns, gap_stride, extend_stride, summaries, finals, messages, checkpoints, ragged,
-        allow_empty, keep, differentiate, temperature, c0, c1, c2, c3, c4, c0_rest,
+        counters, pairs, rows, columns, gap_stride, extend_stride, summaries, finals, messages, wide_messages,
+        checkpoints, ragged, allow_empty, keep, differentiate, temperature, c0, c1, c2, c3, c4, c0_rest,
     ):  # fmt: skip
         lane = np.int32(cuda.threadIdx.x)
-        stripes = (rows + LANES - 1) // LANES
+        stripes = np.int32((rows + LANES - 1) // LANES)
         ticket_box = cuda.shared.array(1, np.int32)
         if wide:
-            first_stripe, last_stripe, pair = 0, stripes, np.int64(cuda.blockIdx.x)
+            first_stripe, last_stripe, pair = np.int32(0), stripes, np.int64(cuda.blockIdx.x)
+            messages = wide_messages
         else:
             if lane == 0:
                 ticket_box[0] = cuda.atomic.add(counters, 0, 1) + 1
             synchronise_warp()
             # All first stripes come first, then all second ones: many chains start at once.
-            first_stripe = np.int64(ticket_box[0]) // pairs
-            last_stripe = first_stripe + 1
-            pair = np.int64(ticket_box[0]) - first_stripe * pairs
-        n, m = rows, columns
-        if ragged:
-            n, m = np.int64(lengths[2 * pair]), np.int64(lengths[2 * pair + 1])
-        if n == 0 or m == 0:
-            n, m = np.int64(0), np.int64(0)
-        own_stripes = max((n + LANES - 1) // LANES, 1)
-        segments = (m + LANES + SEGMENT - 1) // SEGMENT if m > 0 else 0
-        blocks = (m + SEGMENT - 1) // SEGMENT
+            first_stripe = np.int32(ticket_box[0] // pairs)
+            last_stripe = np.int32(first_stripe + 1)
+            pair = np.int64(ticket_box[0]) - np.int64(first_stripe) * pairs
+        n, m, own_stripes, segments, blocks = extent_of_pair(rows, columns, ragged, lengths, pair)
         all_blocks = (columns + SEGMENT - 1) // SEGMENT
         all_segments = (columns + LANES + SEGMENT - 1) // SEGMENT
         final = finals + pair * FINAL_WORDS
@@ -114,23 +108,23 @@ def make_forward(kind: Kind, real):
         unused = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
         outside = real(-np.inf)
         for stripe in range(first_stripe, min(last_stripe, own_stripes)):
-            row_0 = np.int64(stripe) * LANES
+            row_0 = np.int32(stripe * LANES)
             table = pair * rows * columns
-            here = pair * stripes + stripe
+            here = pair * np.int64(stripes) + np.int64(stripe)
             summary = summaries + here * SUMMARY_WORDS
             from_above = messages + (here - 1) * all_blocks * message
             to_below = messages + here * all_blocks * message
-            checkpoint = checkpoints + here * all_segments * (state_words * LANES)
-            has_above, has_below = stripe > 0, stripe + 1 < own_stripes
+            checkpoint = checkpoints + here * all_segments * (LARGEST_STATE * LANES)
+            has_above, has_below = stripe > 0, stripe < np.int32(own_stripes - 1)
             publishes = has_below and lane == LANES - 1
-            is_row = row_0 + lane < n
+            is_row = np.int32(row_0 + lane) < n
 
             match, gap_a, gap_b, diagonal = zero, zero, zero, zero
             match_e, gap_a_e, gap_b_e, diagonal_e = EMPTY, EMPTY, EMPTY, EMPTY
             match_t, gap_a_t, gap_b_t, diagonal_t = zero, zero, zero, zero
             total, total_t, total_e = zero, zero, EMPTY
 
-            fetch(similarity, table, row_0, n, m, columns, 0, ahead, outside, lane)
+            fetch(similarity, table, row_0, n, m, columns, np.int32(0), ahead, outside, lane)
             synchronise_warp()
             for r in range(rounds):
                 words[r] = zero
@@ -142,11 +136,11 @@ def make_forward(kind: Kind, real):
             if has_above and segments > 0:
                 ask(work, from_above, pending, lane)
             for segment in range(segments):
-                step_0 = np.int64(segment) * SEGMENT
+                step_0 = np.int32(segment * SEGMENT)
                 # First the tiles of this segment; the next segment's cells travel while this one is computed.
                 is_bounded = False
                 if bounded:
-                    is_alive = is_row and step_0 < m + lane
+                    is_alive = is_row and np.int32(step_0 - lane) < m
                     exponent, start, inflow = place_in_lane(match_e, shuffle_up(match_e), lane == 0, is_alive, zero)
                     last_exponent = shuffle_from(exponent, LANES - 1)
                     is_ready = is_tame and (match_e != EMPTY or step_0 <= lane or not is_alive)
@@ -161,26 +155,26 @@ def make_forward(kind: Kind, real):
                     differentiate, first_open, first_extend, table, row_0, n, m, columns, step_0, lane,
                     c0, c1, c2, c3, c4,
                 )  # fmt: skip
-                fetch(similarity, table, row_0, n, m, columns, step_0 + SEGMENT, ahead, outside, lane)
+                fetch(similarity, table, row_0, n, m, columns, np.int32(step_0 + SEGMENT), ahead, outside, lane)
                 has_words = has_above and segment < blocks
                 if has_words:
-                    place = from_above + segment * message
+                    place = from_above + np.int64(segment) * message
                     take(work, place, pending, words, lane)
-                    if segment + 1 < blocks:
+                    if np.int32(segment + 1) < blocks:
                         ask(work, place + message, pending, lane)
                     put(words, inbox, lane)
-                box_0 = (np.int64(segment) & 1) * message + 1
-                next_box = message + 1 - box_0
+                box_0 = np.int32((segment & 1) * message + 1)
+                next_box = np.int32(message + 1 - box_0)
                 is_done = False
                 if bounded and is_bounded:
                     unpack(words, has_words, box, lane, exponent)
                     synchronise_warp()
                     first_step = np.int32(lane - step_0) if is_row else np.int32(SEGMENT)
-                    last_step = np.int32(min(lane - step_0 + m, SEGMENT))
+                    last_step = min(np.int32(lane - step_0 + m), np.int32(SEGMENT))
                     to_exponent = scale_of(np.int32(diagonal_e - exponent), zero)
                     penalties = (true_p, true_q, true_p * p_rate, true_q * q_rate)
-                    first_box = box_0 if publishes else np.int64(2 * message)
-                    last_box = next_box if publishes else np.int64(2 * message)
+                    first_box = box_0 if publishes else np.int32(2 * message)
+                    last_box = next_box if publishes else np.int32(2 * message)
                     (
                         new_match, new_gap_a, new_gap_b, new_diagonal, new_match_t, new_gap_a_t, new_gap_b_t,
                         new_diagonal_t, sum_match, sum_match_t, smallest, largest,
@@ -191,7 +185,7 @@ def make_forward(kind: Kind, real):
                     )  # fmt: skip
                     is_done = all_lanes(smallest >= least and largest <= most)
                 if keep:
-                    save = np.uint64(checkpoint + segment * (state_words * LANES) + lane)
+                    save = np.uint64(checkpoint + np.int64(segment) * (state_words * LANES) + lane)
                     work[save] = match
                     work[save + np.uint64(32)] = gap_a
                     work[save + np.uint64(64)] = gap_b
@@ -238,8 +232,9 @@ def make_forward(kind: Kind, real):
                         diagonal, diagonal_t, diagonal_e, total, total_t, total_e,
                     )  # fmt: skip
                 synchronise_warp()
-                if has_below and 4 <= segment < blocks + 4:
-                    send(outbox, (segment & 1) * message, work, to_below + (segment - 4) * message, lane)
+                if has_below and segment >= 4 and np.int32(segment - 4) < blocks:
+                    place = to_below + np.int64(np.int32(segment - 4)) * message
+                    send(outbox, (segment & 1) * message, work, place, lane)
 
             if not wide:
                 total, total_t, total_e = scaled_sum(total, total_t, total_e, zero, zero, EMPTY)
@@ -259,10 +254,10 @@ def make_forward(kind: Kind, real):
             else:
                 # The last stripe adds up: a fixed order, whatever order the stripes finished in.
                 synchronise_warp()
-                if lane != stripe & (LANES - 1):
+                if lane != np.int32(stripe & (LANES - 1)):
                     total, total_t, total_e = zero, zero, EMPTY
                 for other_stripe in range(lane, stripe, LANES):
-                    place = summaries + (pair * stripes + other_stripe) * SUMMARY_WORDS
+                    place = summaries + (here - np.int64(stripe) + np.int64(other_stripe)) * SUMMARY_WORDS
                     other, other_t = receive(work, place), receive(work, place + 1)
                     other_e = exponent_of_word(receive(work, place + 2))
                     total, total_t, total_e = scaled_sum(total, total_t, total_e, other, other_t, other_e)

@@ -31,6 +31,60 @@ def score(
     return scores
 
 
+def sums(
+    similarity: Tensor,
+    gap_open: Tensor,
+    gap_extend: Tensor,
+    lengths: Tensor | None,
+    temperature: float,
+    allow_empty: bool,
+) -> tuple[Tensor, Tensor]:
+    """Soft scores, and a workspace from which :func:`gradients` computes their derivatives."""
+    with _on(similarity.device):
+        arrays = _arrays(similarity, gap_open, gap_extend, lengths)
+        scores = similarity.new_empty(similarity.shape[0])
+        workspace = _workspace(similarity, gap_open)
+        kernels.sums(
+            *arrays, temperature, allow_empty, _view(scores), _view(workspace), *_stream_and_device(similarity)
+        )
+    return scores, workspace
+
+
+def gradients(
+    similarity: Tensor,
+    gap_open: Tensor,
+    gap_extend: Tensor,
+    lengths: Tensor | None,
+    temperature: float,
+    allow_empty: bool,
+    factors: Tensor,
+    workspace: Tensor,
+    *,
+    shared: tuple[bool, bool],
+    again: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Derivatives by similarity ``(B, N, M)`` and by both penalties, in the penalties' shape, times ``factors (B,)``.
+
+    Derivatives by a penalty per pair that is ``shared`` are summed, ``(1, 1, 1)``. All else is as :func:`sums` had it;
+    ``again`` if the workspace was used for this before.
+    """
+    with _on(similarity.device):
+        arrays = _arrays(similarity, gap_open, gap_extend, lengths)
+        is_shared = factors.stride(0) == 0
+        outputs = _derivatives(similarity, gap_open, lengths, shared)
+        kernels.gradients(
+            *arrays,
+            temperature,
+            allow_empty,
+            _view(factors if is_shared else factors.contiguous(), is_shared),
+            *_views(outputs),
+            _view(workspace),
+            *_stream_and_device(similarity),
+            again=again,
+        )
+    return outputs
+
+
 def posterior(
     similarity: Tensor,
     gap_open: Tensor,
@@ -42,17 +96,19 @@ def posterior(
     """Soft scores and their derivatives by similarity ``(B, N, M)`` and by both penalties, in the penalties' shape."""
     with _on(similarity.device):
         arrays = _arrays(similarity, gap_open, gap_extend, lengths)
-        outputs = _outputs(similarity, gap_open, lengths)
+        scores = similarity.new_empty(similarity.shape[0])
+        outputs = _derivatives(similarity, gap_open, lengths)
         workspace = _workspace(similarity, gap_open)
         kernels.posterior(
             *arrays,
             temperature,
             allow_empty,
+            _view(scores),
             *_views(outputs),
             _view(workspace),
             *_stream_and_device(similarity),
         )
-    return outputs
+    return scores, *outputs
 
 
 def posterior_jvp(
@@ -74,27 +130,29 @@ def posterior_jvp(
             _view(tangent_open.contiguous()),
             _view(tangent_extend.contiguous()),
         )
-        outputs = _outputs(similarity, gap_open, lengths)
+        scores = similarity.new_empty(similarity.shape[0])
+        outputs = _derivatives(similarity, gap_open, lengths)
         workspace = _workspace(similarity, gap_open, dual=True)
         kernels.posterior_jvp(
             *arrays,
             temperature,
             allow_empty,
             *tangents,
+            _view(scores),
             *_views(outputs),
             _view(workspace),
             *_stream_and_device(similarity),
         )
-    return outputs
+    return scores, *outputs
 
 
 def _view(tensor: Tensor, is_shared: bool = False) -> DeviceArray:
     return DeviceArray(tensor.data_ptr(), tensor.numel(), tensor.element_size(), tensor.shape, is_shared, tensor)
 
 
-def _views(tensors: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[DeviceArray, DeviceArray, DeviceArray, DeviceArray]:
-    scores, match, d_open, d_extend = tensors
-    return _view(scores), _view(match), _view(d_open), _view(d_extend)
+def _views(tensors: tuple[Tensor, Tensor, Tensor]) -> tuple[DeviceArray, DeviceArray, DeviceArray]:
+    match, d_open, d_extend = tensors
+    return _view(match), _view(d_open), _view(d_extend)
 
 
 def _arrays(
@@ -111,10 +169,13 @@ def _penalty(penalty: Tensor) -> DeviceArray:
     return _view(penalty.contiguous())
 
 
-def _outputs(similarity: Tensor, penalty: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _derivatives(
+    similarity: Tensor, penalty: Tensor, lengths: Tensor | None, shared: tuple[bool, bool] = (False, False)
+) -> tuple[Tensor, Tensor, Tensor]:
     # The kernels write what lies inside the lengths and nothing else.
     make = similarity.new_empty if lengths is None else similarity.new_zeros
-    return make(similarity.shape[0]), make(similarity.shape), make(penalty.shape), make(penalty.shape)
+    d_open, d_extend = (make((1, 1, 1) if is_one else penalty.shape) for is_one in shared)
+    return make(similarity.shape), d_open, d_extend
 
 
 def _workspace(similarity: Tensor, penalty: Tensor, *, backward: bool = True, dual: bool = False) -> Tensor:
@@ -129,5 +190,5 @@ def _on(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def _stream_and_device(similarity: Tensor) -> tuple[int, int]:
-    device = similarity.device
-    return torch.cuda.current_stream(device).cuda_stream, device.index
+    index = similarity.device.index
+    return torch._C._cuda_getCurrentRawStream(index), index

@@ -10,6 +10,10 @@ The first derivatives are *outputs* of ``sw_posterior`` and are saved as such. A
 product with tensors that autograd knows, and differentiating that product again arrives at ``sw_posterior`` with a
 cotangent for the derivatives: because the Hessian is symmetric, this is one call of ``sw_posterior_jvp``.
 
+On a CUDA device the product would move as many bytes as the kernels do. There, scores of plain tensors go another way:
+the forward pass keeps what the kernels leave behind, and those of the backward pass are handed the upstream gradient.
+Only a backward pass that is to be differentiated itself computes ``sw_posterior``.
+
 The operators are defined with ``torch.library.Library`` and not with ``custom_op``, whose wrappers around the same
 dispatcher cost more time per call than a small batch takes to align.
 """
@@ -26,6 +30,7 @@ from torch import Tensor
 
 from lactoolkit.errors import BackendError
 from lactoolkit.ops import backend_torch, validation
+from lactoolkit.ops.eager import is_eager
 
 logger = logging.getLogger(__name__)
 
@@ -209,25 +214,46 @@ def _fake_posterior(similarity: Tensor, gap_open: Tensor, gap_extend: Tensor, *_
     )
 
 
-def _is_eager(similarity: Tensor) -> bool:
-    """Whether plain tensors are computed with, so that torch's dispatcher would arrive at our functions unchanged.
-
-    Its two calls back into Python take as long as the kernels need for a small batch.
-    """
-    return (
-        not torch.compiler.is_compiling()
-        and type(similarity) in (Tensor, torch.nn.Parameter)
-        and torch._C._len_torch_dispatch_stack() == 0
-        and not torch._C._are_functorch_transforms_active()
-    )
-
-
 def _run(operator: Any, compute: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """Run an operator without recording it."""
-    if _is_eager(arguments[0]):
+    if is_eager(arguments[0]):
         return compute(*arguments)
     with torch._C._AutoDispatchBelowAutograd():
         return operator(*arguments)
+
+
+class _ScoreFunction(torch.autograd.Function):
+    """sw_score of a backend that computes the derivatives when they are asked for, times the upstream gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        similarity, gap_open, gap_extend, lengths, temperature, allow_empty, backend = arguments
+        _check(similarity, gap_open, gap_extend, lengths, allow_empty)
+        ctx.kernels = load_backend(backend, similarity.device)
+        ctx.settings = temperature, allow_empty, backend
+        penalties = _shape_penalties(similarity, gap_open, gap_extend)
+        scores, workspace = ctx.kernels.sums(similarity, *penalties, lengths, temperature, allow_empty)
+        ctx.save_for_backward(similarity, gap_open, gap_extend, lengths, workspace)
+        ctx.is_used = False
+        return scores
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        similarity, gap_open, gap_extend, lengths, workspace = ctx.saved_tensors
+        inputs = (similarity, gap_open, gap_extend)
+        if torch.is_grad_enabled():
+            _, *derivatives = posterior(*inputs, lengths, *ctx.settings)
+            derivatives = [gradients[0].view(-1, 1, 1) * derivative for derivative in derivatives]
+        else:
+            temperature, allow_empty, _ = ctx.settings
+            penalties = _shape_penalties(*inputs)
+            is_per_pair = penalties[0].shape[1:] == (1, 1)
+            shared = tuple(is_per_pair and (gap.dim() < 3 or gap.shape[0] == 1) for gap in inputs[1:])
+            arguments = (similarity, *penalties, lengths, temperature, allow_empty, gradients[0], workspace)
+            derivatives = ctx.kernels.gradients(*arguments, shared=shared, again=ctx.is_used)
+            ctx.is_used = True
+        found = [_reduce(derivatives[k], inputs[k]) if ctx.needs_input_grad[k] else None for k in range(len(inputs))]
+        return *found, None, None, None, None
 
 
 class _PosteriorFunction(torch.autograd.Function):
@@ -261,7 +287,7 @@ class _PosteriorFunction(torch.autograd.Function):
 
 def _scale(derivatives: Tensor, factors: Tensor, backend: str) -> Tensor:
     """Derivatives (B, N, M) times one factor for each pair, without torch's threads where ours can do it."""
-    is_plain = _is_eager(derivatives) and not torch.is_grad_enabled() and derivatives.is_contiguous()
+    is_plain = is_eager(derivatives) and not torch.is_grad_enabled() and derivatives.is_contiguous()
     if is_plain and derivatives.device.type == "cpu" and derivatives.numel() >= validation.PARALLEL_NUMBERS:
         kernels = load_backend(backend, derivatives.device)
         if kernels is not backend_torch:
@@ -270,7 +296,10 @@ def _scale(derivatives: Tensor, factors: Tensor, backend: str) -> Tensor:
 
 
 def _reduce(gradient: Tensor, argument: Tensor) -> Tensor:
-    return gradient if gradient.shape == argument.shape else gradient.sum_to_size(argument.shape)
+    if gradient.shape == argument.shape:
+        return gradient
+    # A sum over nothing but dimensions of size 1 is a copy.
+    return gradient.view_as(argument) if gradient.numel() == argument.numel() else gradient.sum_to_size(argument.shape)
 
 
 class _PosteriorJvpFunction(torch.autograd.Function):
@@ -295,9 +324,12 @@ def _needs_grad(arguments: tuple[Any, ...]) -> bool:
 
 
 def _score_autograd(*arguments: Any) -> Tensor:
-    if _needs_grad(arguments):
-        return _PosteriorFunction.apply(*arguments)[0]
-    return _run(sw_score, _score, arguments)
+    if not _needs_grad(arguments):
+        return _run(sw_score, _score, arguments)
+    similarity, backend = arguments[0], arguments[-1]
+    if similarity.numel() and is_eager(similarity) and hasattr(load_backend(backend, similarity.device), "gradients"):
+        return _ScoreFunction.apply(*arguments)
+    return _PosteriorFunction.apply(*arguments)[0]
 
 
 def _posterior_autograd(*arguments: Any) -> _Four:
@@ -314,17 +346,17 @@ def _posterior_jvp_autograd(*arguments: Any) -> _Four:
 
 def score(*arguments: Any) -> Tensor:
     """``sw_score``, by the shortest way."""
-    return (_score_autograd if _is_eager(arguments[0]) else sw_score)(*arguments)
+    return (_score_autograd if is_eager(arguments[0]) else sw_score)(*arguments)
 
 
 def posterior(*arguments: Any) -> _Four:
     """``sw_posterior``, by the shortest way."""
-    return (_posterior_autograd if _is_eager(arguments[0]) else sw_posterior)(*arguments)
+    return (_posterior_autograd if is_eager(arguments[0]) else sw_posterior)(*arguments)
 
 
 def posterior_jvp(*arguments: Any) -> _Four:
     """``sw_posterior_jvp``, by the shortest way."""
-    return (_posterior_jvp_autograd if _is_eager(arguments[0]) else sw_posterior_jvp)(*arguments)
+    return (_posterior_jvp_autograd if is_eager(arguments[0]) else sw_posterior_jvp)(*arguments)
 
 
 for _name, _compute, _fake, _autograd in (

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lactoolkit.errors import ParameterError
 from lactoolkit.kernels import batches
+from lactoolkit.ops.eager import scalar_like
 
 Penalty = float | Tensor
 Lengths = Tensor | Sequence[Sequence[int]] | Sequence[int]
@@ -156,7 +157,7 @@ def as_penalty(name: str, penalty: Penalty, similarity: Tensor, dtype: torch.dty
         value = check_penalty(name, penalty)
         # Beyond the range of the type a penalty forbids the gap, as it does when a tensor of it is converted.
         value = value if value <= torch.finfo(dtype).max else math.inf
-        return torch.scalar_tensor(value, dtype=dtype, device=similarity.device)
+        return scalar_like(value, dtype, similarity)
     if penalty.layout is not torch.strided:
         raise ParameterError(f"{name} has layout {penalty.layout}; make it dense with .to_dense()")
     if not penalty.is_floating_point():

@@ -16,7 +16,7 @@ cuda = pytest.importorskip("numba.cuda", reason="numba-cuda is not installed")
 
 from lactoolkit.kernels import smith_waterman_cpu as cpu  # noqa: E402
 from lactoolkit.kernels import smith_waterman_cuda as kernels  # noqa: E402
-from lactoolkit.kernels.cuda_layout import Kind, plan_layout  # noqa: E402
+from lactoolkit.kernels.cuda_layout import LARGEST_STATE, Kind, plan_layout  # noqa: E402
 from lactoolkit.kernels.cuda_warp import LANES, SEGMENT, SIMULATED  # noqa: E402
 
 in_simulator = pytest.mark.skipif(not SIMULATED, reason="needs numba's simulator: NUMBA_ENABLE_CUDASIM=1")
@@ -52,11 +52,11 @@ def make_uneven_problem(seed, rows, columns):
 def bounded_segments(workspace, pairs, rows, columns):
     """For each stripe and segment, whether it was done with one exponent a lane."""
     kind = Kind(False, False, False)
-    layout = plan_layout([kind, Kind(False, True, True)], pairs, rows, columns, backward=True)
+    layout = plan_layout(kind, Kind(False, True, True), pairs, rows, columns, keep=True)
     states = workspace[layout.checkpoints :].view(np.int64)
     stripes, segments = pairs * -(-rows // LANES), -(-(columns + LANES) // SEGMENT)
-    states = states[: stripes * segments * kind.state * LANES].reshape(stripes, segments, kind.state, LANES)
-    flags = states[:, :, 5] & 1
+    states = states.reshape(stripes, segments * LARGEST_STATE * LANES)[:, : segments * kind.state * LANES]
+    flags = states.reshape(stripes, segments, kind.state, LANES)[:, :, 5] & 1
     assert (flags == flags[..., :1]).all()
     return flags[..., 0] == 1
 
@@ -130,6 +130,28 @@ def test_simulated_jvp_is_the_difference_of_posteriors(per_cell):
         np.testing.assert_allclose(change, (high - low) / (2 * size), atol=1e-8)
 
 
+@in_simulator
+def test_simulated_gradients_are_posteriors_times_factors_and_can_be_had_again():
+    # The second pair's penalties lie so far apart that each of its states needs an exponent of its own.
+    problem = make_problem(9, 2, 33, 2, False)
+    problem[1][1] *= 900.0
+    similarity = problem[0]
+    (scores, *derivatives), _ = simulate(problem, None, 0.7)
+    workspace = np.full(kernels.workspace_words(*similarity.shape, per_cell=False), 7.25)
+    again = np.zeros(2)
+    kernels.sums(*problem, None, 0.7, False, again, workspace)
+    np.testing.assert_array_equal(again, scores)
+    for turn, factors in enumerate((np.array([2.0, -0.5]), np.broadcast_to(4.0, 2))):
+        # Powers of two: no rounding. The second time, derivatives by the penalties are summed over the pairs.
+        truth = [derivative * factors.reshape(-1, 1, 1) for derivative in derivatives]
+        if turn:
+            truth[1:] = [one.sum(keepdims=True) for one in truth[1:]]
+        results = [np.zeros_like(array) for array in truth]
+        kernels.gradients(*problem, None, 0.7, False, factors, *results, workspace, again=turn > 0)
+        for result, expected in zip(results, truth, strict=True):
+            np.testing.assert_array_equal(result, expected)
+
+
 @pytest.mark.ptx
 @pytest.mark.skipif(SIMULATED, reason="the simulator compiles nothing")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -155,11 +177,11 @@ def test_kernels_compile_without_a_card(kind, dtype, monkeypatch):
 
 
 def test_layout_holds_all_that_the_kernels_write():
-    layout = plan_layout([Kind(False, False, False)], pairs=3, rows=33, columns=9, backward=True)
+    layout = plan_layout(Kind(False, False, False), Kind(False, True, True), pairs=3, rows=33, columns=9, keep=True)
     assert layout.checkpoints < layout.size
     assert layout.cleared == layout.finals
-    # 3 pairs of 2 stripes; 41 steps are 6 segments of 32 lanes with 6 words.
-    assert layout.size - layout.checkpoints == 3 * 2 * 6 * 32 * 6
+    # 3 pairs of 2 stripes; 41 steps are 6 segments of 32 lanes with at most 12 words.
+    assert layout.size - layout.checkpoints == 3 * 2 * 6 * 32 * 12
 
 
 @pytest.mark.skipif(SIMULATED, reason="the simulator takes NumPy arrays")

@@ -284,7 +284,8 @@ def test_nothing_is_saved_when_no_gradient_is_wanted(lane, monkeypatch):
     def refuse(*_):
         raise AssertionError("derivatives were computed")
 
-    monkeypatch.setattr(backend, "posterior", refuse)
+    for name in ("posterior", "sums"):
+        monkeypatch.setattr(backend, name, refuse, raising=False)
     assert torch.equal(
         soft_smith_waterman(similarity, gap_open, gap_extend, backend=lane.backend), with_gradient.detach()
     )
@@ -293,3 +294,14 @@ def test_nothing_is_saved_when_no_gradient_is_wanted(lane, monkeypatch):
     assert scores.grad_fn is None
     with torch.inference_mode():
         soft_smith_waterman(leaf, 1.0, 1.0, backend=lane.backend)
+
+
+def test_constants_of_inference_mode_can_be_learned_with_afterwards(lane):
+    similarity = random_problem(1, 6, 6, seed=16)[0].to(lane.device)
+    with torch.inference_mode():
+        expected = soft_smith_waterman(similarity, 1.0625, 0.3125, backend=lane.backend)
+    leaf = similarity.clone().requires_grad_()
+    scores = soft_smith_waterman(leaf, 1.0625, 0.3125, backend=lane.backend)
+    assert torch.equal(scores, expected)
+    scores.sum().backward()
+    assert bool(leaf.grad.isfinite().all())

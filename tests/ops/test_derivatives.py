@@ -8,7 +8,7 @@ from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 from lactoolkit import alignment_posterior, soft_smith_waterman
 from lactoolkit.errors import BackendError
-from lactoolkit.ops import registration
+from lactoolkit.ops import backend_cpu, registration
 
 TEMPERATURES = (0.1, 0.8, 1.0, 5.0)
 RAGGED = ((3, 4), (2, 3))
@@ -182,6 +182,64 @@ def test_only_the_gradients_asked_for_are_returned(lane):
         (gradient,) = torch.autograd.grad(function(similarity, gap_open, gap_extend).square().sum(), gap_open)
         assert gradient.shape == gap_open.shape
         assert gradient.abs().sum() > 0
+
+
+class LateBackend:
+    """The CPU kernels with derivatives that are computed when they are asked for, as those of a CUDA device are."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __getattr__(self, name):
+        return getattr(backend_cpu, name)
+
+    def sums(self, *arguments):
+        return backend_cpu.score(*arguments), torch.zeros(1)
+
+    def gradients(self, *arguments, shared, again):
+        *arguments, factors, _ = arguments
+        self.asked.append(again)
+        values = [factors.view(-1, 1, 1) * x for x in backend_cpu.posterior(*arguments)[1:]]
+        return values[0], *(x.sum((0, 1, 2), True) if one else x for x, one in zip(values[1:], shared, strict=True))
+
+
+@pytest.mark.parametrize("shapes", [((2, 1, 1), (2, 5, 4)), ((), (1, 1, 1)), ((), (2, 1, 1)), ((5, 4), ())])
+def test_late_derivatives_are_those_of_the_posterior(shapes, monkeypatch):
+    upstream = torch.tensor([1.7, -0.6], dtype=torch.float64)
+    similarity = random_problem(2, 5, 4, seed=36)[0].requires_grad_()
+    penalties = [torch.full(shape, value, dtype=torch.float64) for shape, value in zip(shapes, (1.5, 0.4), strict=True)]
+    leaves = [similarity, penalties[0].requires_grad_(), penalties[1]]
+
+    def derivatives(create_graph):
+        scores = soft_smith_waterman(*leaves, 0.8, lengths=[[5, 4], [2, 3]])
+        first = torch.autograd.grad(scores, leaves[:2], upstream, create_graph=create_graph, retain_graph=True)
+        if not create_graph:
+            assert all(
+                torch.equal(x, y) for x, y in zip(first, torch.autograd.grad(scores, leaves[:2], upstream), strict=True)
+            )
+            return first
+        return [*first, *torch.autograd.grad(sum(x.square().sum() for x in first), leaves[:2])]
+
+    expected = derivatives(False), derivatives(True)
+    backend = LateBackend()
+    monkeypatch.setattr(registration, "load_backend", lambda name, device: backend)
+    for create_graph, values in zip((False, True), expected, strict=True):
+        for value, late in zip(values, derivatives(create_graph), strict=True):
+            torch.testing.assert_close(late, value, rtol=1e-14, atol=1e-15)
+    assert backend.asked == [False, True]
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 1), ()])
+def test_backward_twice_gives_twice_the_gradient(lane, shape):
+    similarity, gap_open, gap_extend = random_problem(2, 40, 33, seed=37)
+    penalties = [gap[0, 0, 0].expand(shape).clone() for gap in (gap_open, gap_extend)]
+    leaves = leaves_on(lane, (similarity, *penalties))
+    loss = soft_smith_waterman(*leaves, 0.8, backend=lane.backend) @ torch.tensor([2.0, -1.0]).double().to(lane.device)
+    loss.backward(retain_graph=True)
+    once = [leaf.grad.clone() for leaf in leaves]
+    loss.backward()
+    for leaf, gradient in zip(leaves, once, strict=True):
+        assert torch.equal(leaf.grad, 2 * gradient)
 
 
 def operator_arguments(lane, kind, lengths, dtype=torch.float64):
