@@ -34,9 +34,14 @@ class MovingFrames:
         return self._values[self.rows[kept]]
 
     @property
+    def count(self) -> int:
+        """Number of all frames."""
+        return len(self._values)
+
+    @property
     def all(self) -> bool:
         """Whether no frame was left out."""
-        return len(self.rows) == len(self._values)
+        return len(self.rows) == self.count
 
 
 def moving_frames(values: Embeddings, least_motion: float) -> MovingFrames:
@@ -88,7 +93,8 @@ def over_all_frames(path: LocalPath, u: MovingFrames, v: MovingFrames) -> LocalP
     """A path through the frames that were kept, as one through all frames.
 
     Frames between two pairs of which both videos have some are matched too, evenly, as many as the video with fewer of
-    them has; not so where the path skips frames of both that were kept, because they do not match.
+    them has; not so where the path skips frames of both that were kept, because they do not match. Those behind the
+    last pair follow it one by one, as long as both videos have some before the next frame that was kept.
 
     Parameters
     ----------
@@ -103,7 +109,7 @@ def over_all_frames(path: LocalPath, u: MovingFrames, v: MovingFrames) -> LocalP
         With pairs of all frames; the score is still that of the frames that were kept.
     """
     pairs = np.stack([side.rows[path.pairs[:, axis]] for axis, side in enumerate((u, v))], axis=1)
-    if (u.all and v.all) or len(path) < 2:
+    if (u.all and v.all) or not len(path):
         return LocalPath(path.score, pairs)
     mismatched = (np.diff(path.pairs, axis=0) > 1).all(axis=1)
     between = np.where(mismatched, 0, np.diff(pairs, axis=0).min(axis=1) - 1)
@@ -111,5 +117,8 @@ def over_all_frames(path: LocalPath, u: MovingFrames, v: MovingFrames) -> LocalP
     before = np.repeat(np.arange(len(pairs) - 1), between)
     share = (steps / (between[before] + 1))[:, None]
     added = np.round(pairs[before] + share * (pairs[before + 1] - pairs[before])).astype(pairs.dtype)
-    filled = np.concatenate([pairs, added])
+    last, ends = pairs[-1], path.pairs[-1] + 1
+    following = [side.rows[end] if end < len(side) else side.count for side, end in zip((u, v), ends, strict=True)]
+    behind = last + np.arange(1, min(following - last))[:, None]
+    filled = np.concatenate([pairs, added, behind])
     return LocalPath(path.score, filled[np.argsort(filled[:, 0])])

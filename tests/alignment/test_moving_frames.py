@@ -68,6 +68,21 @@ def test_frames_left_out_in_both_videos_are_matched_too():
     assert over_all_frames(LocalPath(0.0, np.zeros((0, 2), int)), a, b).pairs.shape == (0, 2)
 
 
+def test_frames_left_out_behind_the_last_pair_are_matched_too():
+    a = moving_frames(on_a_line(0, 1, 1, 1, 2, 3, 3, 3), 1.0)
+    b = moving_frames(on_a_line(0, 1, 1, 2, 3, 3), 1.0)
+    assert a.rows.tolist() == [0, 1, 4, 5]
+    assert b.rows.tolist() == [0, 1, 3, 4]
+    # Up to the next frame that was kept: two of A, one of B.
+    path = over_all_frames(LocalPath(1.0, np.array([[0, 0], [1, 1]])), a, b)
+    assert path.pairs.tolist() == [[0, 0], [1, 1], [2, 2]]
+    # Up to the ends of the videos.
+    path = over_all_frames(LocalPath(1.0, np.array([[3, 3]])), a, b)
+    assert path.pairs.tolist() == [[5, 4], [6, 5]]
+    # One of the videos has none.
+    assert over_all_frames(LocalPath(1.0, np.array([[1, 2]])), a, b).pairs.tolist() == [[1, 3]]
+
+
 def test_pauses_of_different_length():
     """One process with a pause in the middle, long in one take and short in the other."""
     rng = np.random.default_rng(3)
