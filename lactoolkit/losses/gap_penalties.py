@@ -78,23 +78,11 @@ class ContextGaps(nn.Module):
 
 
 def make_gaps(parameterisation: str, gap_open: float, gap_extend: float, embedding_size: int) -> nn.Module:
-    """Gap penalties of one of the :data:`PARAMETERISATIONS`, starting at the two values everywhere.
-
-    Raises
-    ------
-    ParameterError
-        There is no such parameterisation, or a value is not finite and above 0.
-    """
-    for name, value in (("gap_open", gap_open), ("gap_extend", gap_extend)):
-        if not 0 < value < math.inf:
-            raise ParameterError(f"{name} is {value}; it must be finite and above 0 to be learnt")
-    if parameterisation == "scalar":
-        return ScalarGaps(gap_open, gap_extend)
-    if parameterisation == "position":
-        return PositionGaps(gap_open, gap_extend)
+    """Gap penalties of one of the :data:`PARAMETERISATIONS`, starting at the two values, above 0, everywhere."""
     if parameterisation == "context":
         return ContextGaps(gap_open, gap_extend, embedding_size)
-    raise ParameterError(f"gaps is {parameterisation!r}; choose one of {', '.join(PARAMETERISATIONS)}")
+    kinds = {"scalar": ScalarGaps, "position": PositionGaps}
+    return kinds[parameterisation](gap_open, gap_extend)
 
 
 def _interpolation(lengths: Tensor, size: int, knots: int, dtype: torch.dtype) -> Tensor:

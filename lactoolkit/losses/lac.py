@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lactoolkit.errors import ParameterError
 from lactoolkit.losses.frame_loss import FrameLoss, Views, masked_mean
-from lactoolkit.losses.gap_penalties import make_gaps, softplus_inverse
+from lactoolkit.losses.gap_penalties import PARAMETERISATIONS, make_gaps, softplus_inverse
 from lactoolkit.losses.known_alignment import known_alignment
 from lactoolkit.losses.scl import FLOOR, SCLConfig, gaussian_contrast, gaussian_exponents, within_reach
 from lactoolkit.losses.video_pairs import (
@@ -91,7 +91,11 @@ class LACConfig:
     reach: float = 3.0
 
     def __post_init__(self) -> None:
-        for name, value, known in (("objective", self.objective, OBJECTIVES), ("pairs", self.pairs, PAIRS)):
+        for name, value, known in (
+            ("objective", self.objective, OBJECTIVES),
+            ("pairs", self.pairs, PAIRS),
+            ("gaps", self.gaps, PARAMETERISATIONS),
+        ):
             if value not in known:
                 raise ParameterError(f"{name} is {value!r}; choose one of {', '.join(known)}")
         if self.pairs == "cross" and self.objective != "score":
@@ -99,7 +103,19 @@ class LACConfig:
                 f'objective {self.objective!r} needs the known times of two views of one video: set pairs to "within", '
                 'or objective to "score"'
             )
-        for name in ("temperature", "score_temperature", "own_learning_rate", "scale_limit", "scale", "offset"):
+        for name in (
+            "temperature",
+            "score_temperature",
+            "own_learning_rate",
+            "scale_limit",
+            "scale",
+            "offset",
+            "gap_open",
+            "gap_extend",
+            "variance",
+            "contrastive_temperature",
+            "reach",
+        ):
             if not 0 < getattr(self, name) < math.inf:
                 raise ParameterError(f"{name} is {getattr(self, name)}; it must be finite and above 0")
         if not self.scale < self.scale_limit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -42,12 +43,11 @@ def write_checkpoint(content: Mapping[str, Any], path: Path) -> None:
             os.fsync(file.fileno())
         os.replace(partial, path)
         _sync_folder(path.parent)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+    except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
-        reason = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0]
+        kept = ": the checkpoint written before is intact" if path.exists() else ""
         raise OutputError(
-            f"{path}: cannot be written ({reason}); free some space and go on with --resume: "
-            "the checkpoint written before is intact"
+            f"{path}: cannot be written ({_reason(error)}); free some space and go on with --resume{kept}"
         ) from error
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -71,6 +71,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(
             f"checkpoint {path}: cannot be read ({error.strerror}); name a file that `lac train` wrote (RUN/best.pt)"
         ) from error
+    except pickle.UnpicklingError as error:  # torch's own message tells how to run what is in the file
+        raise CheckpointError(
+            f"checkpoint {path}: refused, and nothing in it has been run: it asks for more than tensors and "
+            "plain data, which no file of `lac train` does; name RUN/best.pt of a training run"
+        ) from error
     except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(
@@ -85,6 +90,16 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             "install the version that wrote it"
         )
     return content
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said: torch answers a full disk with a RuntimeError about its file's layout."""
+    first: BaseException | None = error
+    while first is not None:
+        if isinstance(first, OSError) and first.strerror:
+            return first.strerror
+        first = first.__cause__ or first.__context__
+    return str(error).partition("\n")[0]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -25,6 +26,7 @@ from lactoolkit.video.clips import ClipSettings
 
 _PRECISIONS = ("auto", "float32", "bfloat16")
 _SELECTIONS = ("alignment", "loss")
+_LARGEST_SEED = 2**63 - 1  # that torch takes
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class TrainingConfig:
     unfrozen_rate : float
         Learning rate of unfrozen stages of the frame encoder, as a part of that of the rest.
     warm_up : int
-        Steps in which the learning rate rises from 0; it then falls to 0 as a quarter of a cosine wave.
+        Steps in which the learning rate rises from 0; it then falls to 0 as half a cosine wave.
     clip_norm : float
         Longest gradient of all parameters together.
     seed : int
@@ -87,9 +89,15 @@ class TrainingConfig:
         ):
             if getattr(self, name) < lowest:
                 raise ParameterError(f"training.{name} is {getattr(self, name)}; the least is {lowest}")
-        for name in ("learning_rate", "unfrozen_rate", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise ParameterError(f"training.{name} is {getattr(self, name)}; it must be positive")
+        if self.seed > _LARGEST_SEED:
+            raise ParameterError(f"training.seed is {self.seed}; the largest is {_LARGEST_SEED}")
+        for name in ("learning_rate", "unfrozen_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ParameterError(f"training.{name} is {getattr(self, name)}; it must be positive and finite")
+        if not self.clip_norm > 0:
+            raise ParameterError(f"training.clip_norm is {self.clip_norm}; it must be positive")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ParameterError(f"training.weight_decay is {self.weight_decay}; it must be finite and 0 or more")
         for name, known in (("precision", _PRECISIONS), ("select", _SELECTIONS)):
             if getattr(self, name) not in known:
                 raise ParameterError(f"training.{name} is {getattr(self, name)!r}; choose one of {', '.join(known)}")
@@ -219,7 +227,12 @@ def config_from_tables(tables: Mapping[str, Mapping[str, Any]]) -> RunConfig:
     check_choice(name, LOSSES, "loss.name")
     kind = LOSSES[name][0]
     if any(one.name == "embedding_size" for one in fields(kind)):
-        loss.setdefault("embedding_size", sections["model"].output_size)
+        size = loss.setdefault("embedding_size", sections["model"].output_size)
+        if size != sections["model"].output_size:
+            raise ParameterError(
+                f"loss.embedding_size is {size}, but embeddings have model.output_size = "
+                f"{sections['model'].output_size} numbers; leave it out"
+            )
     if (sections["features"].inputs == MAPS) != (sections["model"].stem == "convolution"):
         raise ParameterError(
             f"features.inputs is {sections['features'].inputs!r} and model.stem {sections['model'].stem!r}; "

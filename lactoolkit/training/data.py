@@ -81,6 +81,8 @@ class FeatureConfig:
             raise ParameterError(f"features.components is {self.components}; it must be 0 or more")
         if self.views < 0:
             raise ParameterError(f"features.views is {self.views}; it must be 0 or more")
+        if self.frame_rate is not None and not 0 < self.frame_rate < math.inf:
+            raise ParameterError(f"features.frame_rate is {self.frame_rate}; it must be positive and finite")
         if not 0 <= self.untrained_weight < math.inf:
             raise ParameterError(
                 f"features.untrained_weight is {self.untrained_weight}; it must be finite and 0 or more"
@@ -116,6 +118,8 @@ class DataConfig:
             raise ParameterError(f"data.held_out is {self.held_out}; it must be at least 0 and below 1")
         if self.workers < 1:
             raise ParameterError(f"data.workers is {self.workers}; the least is 1")
+        if not self.memory > 0:
+            raise ParameterError(f"data.memory is {self.memory}; it must be positive")
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,11 @@ def build_options(kind: type[Options], table: Mapping[str, Any], section: str) -
     values = {name: _convert(value, hints[name], f"{section}.{name}") for name, value in table.items()}
     if missing := [name for name, field in known.items() if name not in values and _is_required(field)]:
         raise ParameterError(f"{section}.{missing[0]} has no value; set it")
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ParameterError as error:  # configurations of other floors do not know their section
+        message = str(error)
+        raise ParameterError(message if message.startswith(f"{section}.") else f"{section}.{message}") from error
 
 
 def check_names(given: Iterable[str], known: Iterable[str], section: str) -> None:

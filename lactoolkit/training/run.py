@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lactoolkit.errors import TrainingError
+from lactoolkit.errors import ParameterError, TrainingError
 from lactoolkit.losses.registry import make_loss
 from lactoolkit.models.checkpoint_file import write_checkpoint
 from lactoolkit.models.map_backbone import MapBackbone, embed_frames
@@ -144,7 +144,10 @@ class TrainingRun:
         seeds = Seeds(
             dropout=sampler.torch_seed(self.step, DROPOUT + self.team.rank), loss=sampler.torch_seed(self.step, LOSS)
         )
-        found = self.gradients(self.feeder.clips(self.step), seeds)
+        try:
+            found = self.gradients(self.feeder.clips(self.step), seeds)
+        except ParameterError as error:  # the kernels refuse embeddings that are no numbers
+            raise self._stopped(f"the loss of step {self.step + 1} cannot be computed ({error})", self.step) from error
         self.optimiser.step()
         # A card is still busy with the step here: looking at its numbers, which waits for it, comes last.
         if self.step + 1 < self.steps:
@@ -159,12 +162,13 @@ class TrainingRun:
 
     def _check_finite(self, what: str, value: float) -> None:
         """Stop before weights that are no numbers reach a checkpoint."""
-        if math.isfinite(value):
-            return
-        names = self.feeder.names(self.step)
-        raise TrainingError(
-            f"the {what} of step {self.step + 1} is {value} for the batch {names}; the checkpoints "
-            f"written before are intact. Try a lower training.learning_rate ({self.config.training.learning_rate:g})"
+        if not math.isfinite(value):
+            raise self._stopped(f"the {what} of step {self.step + 1} is {value}", self.step)
+
+    def _stopped(self, why: str, step: int) -> TrainingError:
+        return TrainingError(
+            f"{why} for the batch {self.feeder.names(step)}; the checkpoints written before are intact. Try a "
+            f"lower training.learning_rate ({self.config.training.learning_rate:g})"
         )
 
     def _rate_factor(self) -> float:
@@ -184,7 +188,23 @@ class TrainingRun:
         return None, reduction, self.training[0].views[0].shape[1] if reduction is None else reduction.size
 
     def validate(self) -> Validation:
-        """Loss on clips of the held-out videos, the same at every validation, and how well whole videos align."""
+        """Loss on clips of the held-out videos, the same at every validation, and how well whole videos align.
+
+        Raises
+        ------
+        TrainingError
+            If embeddings or loss are no numbers.
+        """
+        try:
+            validation = self._validate()
+        except ParameterError as error:  # the kernels refuse embeddings that are no numbers
+            why = f"the weights after step {self.step} cannot be validated ({error})"
+            raise self._stopped(why, self.step - 1) from error
+        if not math.isfinite(validation.loss):
+            raise self._stopped(f"the validation loss after step {self.step} is {validation.loss}", self.step - 1)
+        return validation
+
+    def _validate(self) -> Validation:
         self.module.eval()
         losses = []
         with torch.no_grad():

@@ -23,6 +23,16 @@ from lactoolkit.training.config import config_from_tables, make_config
         ("clips.spacing=odd", r"clips\.spacing is 'odd'; choose one of 'random', 'even'"),
         ("steps=5", r"--set steps=5: write section\.key=value"),
         ("training.steps", r"--set training\.steps: write section\.key=value"),
+        ("training.learning_rate=inf", r"training\.learning_rate is inf; it must be positive and finite"),
+        ("training.weight_decay=-1", r"training\.weight_decay is -1"),
+        ("training.seed=9999999999999999999", r"training\.seed is 9{19}; the largest is"),
+        ("data.memory=nan", r"data\.memory is nan"),
+        ("features.frame_rate=0", r"features\.frame_rate is 0"),
+        ("loss.variance=-1", r"loss\.variance is -1"),
+        ("loss.gaps=some", r"loss\.gaps is 'some'; choose one of scalar"),
+        ("loss.embedding_size=5", r"loss\.embedding_size is 5, but .*model\.output_size = 128"),
+        ("clips.frames=0", r"clips\.frames must be at least 1"),
+        ("augmentation.flip=7", r"augmentation\.flip must be between 0 and 1"),
     ],
 )
 def test_a_mistake_is_named_with_the_remedy(assignment, message):

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -233,6 +234,15 @@ def test_a_loss_that_is_no_number_stops_the_run(takes, tmp_path, monkeypatch):
     assert all(value.isfinite().all() for value in kept["encoder"]["temporal"].values())
 
 
+@pytest.mark.parametrize("validate_every", [1, 3])
+def test_weights_that_grow_beyond_all_numbers_stop_the_run(takes, tmp_path, validate_every):
+    changes = {"training__learning_rate": 1e36, "training__warm_up": 0, "training__validate_every": validate_every}
+    result = CliRunner().invoke(main, command(takes, tmp_path / "run", **changes))
+    assert result.exit_code == 1
+    assert re.search(r"Error: the (loss|gradient|weights|validation loss).* for the batch .*take", result.stderr)
+    assert not (tmp_path / "run" / LAST).exists()
+
+
 def test_videos_that_cannot_be_read_are_left_out_and_counted(takes, tmp_path):
     for path in sorted(takes.glob("*.mp4"))[:3]:
         shutil.copy(path, tmp_path)
@@ -354,6 +364,36 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch):
         write_checkpoint({"step": 2}, path)
     assert read_checkpoint(path)["step"] == 1
     assert os.listdir(tmp_path) == [LAST]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of file sizes")
+def test_a_checkpoint_that_does_not_fit_says_what_the_system_says(tmp_path):
+    program = (
+        "import resource, signal, torch\n"
+        "from lactoolkit.models.checkpoint_file import write_checkpoint\n"
+        "from pathlib import Path\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        f"write_checkpoint({{'weights': torch.zeros(100_000)}}, Path({str(tmp_path / LAST)!r}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    # None was written before, so none can be intact.
+    assert done.stderr.strip().endswith("cannot be written (File too large); free some space and go on with --resume")
+    assert os.listdir(tmp_path) == []
+
+
+class _Command:
+    def __reduce__(self):
+        return os.mkdir, ("ran",)
+
+
+def test_a_checkpoint_that_asks_for_more_than_data_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"format": "lactoolkit checkpoint", "version": 2, "encoder": _Command()}, "best.pt")
+    with pytest.raises(CheckpointError, match="nothing in it has been run") as caught:
+        load_trained_encoder("best.pt")
+    assert "weights_only" not in str(caught.value)
+    assert os.listdir() == ["best.pt"]
 
 
 @pytest.mark.parametrize("frames", [None, "array"])
