@@ -212,7 +212,7 @@ def test_validation_between_replays_changes_nothing_cuda():
     one, other = make_run("cuda"), make_run("cuda")
     for _ in range(3):
         found, expected = one.take_step(), other.take_step()
-        assert found["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+        assert found["loss"] == pytest.approx(expected["loss"], rel=1e-4)
         one.validate()
 
 
