@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from comparison_methods import GROUPS, LAC, METHODS, UNTRAINED
+from comparison_methods import GROUPS, METHODS, UNTRAINED
 from comparison_report import write_report
 
 SEEDS = (0, 1, 2)
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="print the report of what is in OUT, run nothing")
     arguments = parser.parse_args()
     if arguments.report:
-        write_report(arguments.out / arguments.measure, GROUPS, LAC)
+        write_report(arguments.out / arguments.measure, GROUPS)
         return
     known = {UNTRAINED: [], **METHODS, **{name: options for name, *options in arguments.variant}}
     chosen = [GROUPS[name][1] if name in GROUPS else [name] for name in arguments.methods]

@@ -37,9 +37,10 @@ ABLATIONS: dict[str, list[str]] = {
     "SCL, positions from a random offset": ["loss.name=scl", "model.position_code=random_offset"],
 }
 METHODS = {**SMALL, **LARGE, **ABLATIONS}
-# Names that stand for several methods, with the heading of their part of the report.
+# Names that stand for several methods, with the heading of their part of the report; the first of a group is compared
+# with the others.
 GROUPS: dict[str, tuple[str, list[str]]] = {
     "small": ("Losses", list(SMALL)),
-    "large": (f"Losses with a larger encoder: {' '.join(LARGE_ENCODER)}", list(LARGE)),
+    "large": (f"Losses with a larger encoder: {' '.join(LARGE_ENCODER)}", [*LARGE, LAC]),
     "ablations": ("Ablations", [LAC, *ABLATIONS]),
 }

@@ -76,7 +76,7 @@ Figures = dict[tuple[str, str, str, str], Figure]  # metric, view, frames, distr
 Runs = dict[str, dict[str, dict[int, Figures]]]  # method, task, seed
 
 
-def write_report(folder: Path, groups: Mapping[str, tuple[str, Sequence[str]]], main: str) -> None:
+def write_report(folder: Path, groups: Mapping[str, tuple[str, Sequence[str]]]) -> None:
     """Print the report of all runs in a folder as Markdown.
 
     Parameters
@@ -84,22 +84,21 @@ def write_report(folder: Path, groups: Mapping[str, tuple[str, Sequence[str]]], 
     folder : Path
         Of the runs.
     groups : mapping
-        Heading and methods of each part of the report; methods that are in none make up another part.
-    main : str
-        The method to compare the others of a group with; in a group without it, the first one.
+        Heading and methods of each part of the report, of which the first is compared with the others; methods that are
+        in none make up another part.
     """
     runs, costs = read_runs(folder)
     known = {name for _, names in groups.values() for name in names}
-    others = [main, *sorted(set(runs) - known - set(UNTRAINED_ROWS))]
+    others = [*next(iter(groups.values()))[1][:1], *sorted(set(runs) - known - set(UNTRAINED_ROWS))]
     shown: set[str] = set()
     for title, names in (*groups.values(), ("Others", others)):
         trained = [name for name in names if name in runs]
         if not shown.issuperset(trained):
-            write_part(title, trained, runs, costs, main if main in trained else trained[0])
+            write_part(title, trained, runs, costs)
             shown.update(trained)
 
 
-def write_part(title: str, trained: Sequence[str], runs: Runs, costs: dict[str, list[Cost]], main: str) -> None:
+def write_part(title: str, trained: Sequence[str], runs: Runs, costs: Mapping[str, Sequence[Cost]]) -> None:
     """Print the tables of one group of methods, untrained features below them."""
     rows = [*trained, *(name for name in UNTRAINED_ROWS if name in runs)]
     counts = {name: sum(map(len, runs[name].values())) for name in rows}
@@ -116,7 +115,7 @@ def write_part(title: str, trained: Sequence[str], runs: Runs, costs: dict[str, 
     for name in rows:
         cells = [described(runs[name], (title, metric, "core", "any", 2), "all") for title, metric in PROBES]
         print(f"| {name} | {' | '.join(cells)} |")
-    compare(runs, trained, main)
+    compare(runs, trained, trained[0])
     by_task(runs, rows)
     write_costs({name: costs[name] for name in trained})
 
