@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--preset",
-    default="small",
-    show_default=True,
     metavar="NAME",
-    help="Where options start from: small (a CPU will do) or paper (the published configuration; needs a GPU).",
+    help="Where options start from: small (the default, for a CPU) or paper (the published settings, for a GPU).",
 )
 @click.option("--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Options from a TOML file.")
 @click.option(
@@ -46,7 +44,11 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="Decides all that is drawn by chance (training.seed)."
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in RUN; start it if there is none.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in RUN, with the options it began with; start it if there is none.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the run in RUN.")
 @click.option("--strict", is_flag=True, help="Stop at a video that cannot be decoded instead of leaving it out.")
 @quiet_option
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 def train(
     source: Path,
     folder: Path,
-    preset: str,
+    preset: str | None,
     file: Path | None,
     assignments: tuple[str, ...],
     loss: str | None,
@@ -73,8 +75,9 @@ def train(
     """Learn frame embeddings from videos of the same process, without labels.
 
     FOLDER is searched for videos at any depth; a MANIFEST is a CSV file with the column path, and optionally class and
-    split (rows with train or nothing are learned from). RUN receives best.pt, which `lac align --encoder RUN/best.pt`
-    and the other commands take, last.pt, config.toml, log.csv and progress.png.
+    split (rows with train or nothing are learned from). Of a data set with splits that `lac manifest` knows, the
+    training videos are. RUN receives best.pt, which `lac align --encoder RUN/best.pt` and the other commands take,
+    last.pt, config.toml, log.csv and progress.png.
 
     Under torchrun several processes or machines train one model.
 
@@ -89,14 +92,18 @@ def train(
         ("features", "encoder"): encoder,
         ("features", "unfreeze"): unfreeze,
         ("training", "steps"): steps,
-        ("training", "epochs"): None if steps is None else 0,
         ("training", "batch"): batch,
         ("training", "learning_rate"): learning_rate,
         ("training", "seed"): seed,
     }
     from lactoolkit.training.config import make_config
+    from lactoolkit.training.run_folder import CONFIG_FILE
 
-    config = make_config(preset, file, assignments, shortcuts)
+    begun = folder / CONFIG_FILE
+    if resume and preset is None and file is None and begun.exists():
+        file = begun
+    config = make_config(preset or "small", file, assignments, shortcuts)
+    from lactoolkit.training.distributed import leads_its_team
     from lactoolkit.training.sources import training_sources
     from lactoolkit.training.trainer import train as run_training
 
@@ -110,12 +117,14 @@ def train(
         strict=strict,
         progress=wants_progress(quiet),
     )
-    click.echo("\n".join(_describe(result, quiet)))
+    if leads_its_team():  # of several processes, one speaks
+        click.echo("\n".join(_describe(result, quiet)))
 
 
 def _describe(result: TrainingResult, quiet: bool) -> list[str]:
     """Lines for the reader."""
-    videos = f"Learned from {result.videos} videos in {result.steps} steps"
+    steps = "1 step" if result.steps == 1 else f"{result.steps} steps"
+    videos = f"Learned from {result.videos} videos in {steps}"
     videos += f", validated on {result.held_out} others" if result.held_out else ", validated on the same"
     if result.skipped:
         videos += f"; {result.skipped} left out (see the warnings)"

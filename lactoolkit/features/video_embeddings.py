@@ -12,7 +12,13 @@ from tqdm import tqdm
 
 from lactoolkit.errors import ParameterError, VideoError
 from lactoolkit.features.cache import entry_key, load_entry, save_entry
-from lactoolkit.features.embedding import JoinedEmbeddings, LongEmbeddings, coarse_taps, prepare_features
+from lactoolkit.features.embedding import (
+    JoinedEmbeddings,
+    LongEmbeddings,
+    all_look_the_same,
+    coarse_taps,
+    prepare_features,
+)
 from lactoolkit.features.extraction import VideoFeatures, extract_features, recorded_damage, warn_of_damage
 from lactoolkit.features.hard_cuts import find_hard_cuts
 from lactoolkit.features.preview import find_preview, preview_key
@@ -31,11 +37,7 @@ if TYPE_CHECKING:
     from lactoolkit.models.encoders import FrameEncoder
     from lactoolkit.models.trained import TrainedEncoder
 
-# Features that stray from their mean by less than this part of their length: what compression makes of a still picture
-# strays by .0006, the calmest of the recordings measured (a speaker's face) by .08.
-_STILL = 0.005
 _LONG = 10_000  # frames
-_CHUNK = 2048  # frames that are looked at at once
 _BATCH = 16  # frames that go through the network at once
 
 
@@ -162,7 +164,8 @@ def embed_video(
             **span,
         )
         _check_count(path, len(features.frames))
-        _check_variety(path, features.values)
+        if all_look_the_same(features.values):
+            raise _still_video(path)
         embeddings = LongEmbeddings(features.values, features.tap_sizes)
         values = _all_or_on_demand(embeddings, on_demand)
         return VideoEmbeddings(
@@ -289,7 +292,8 @@ def _embed_trained(
     )
     _check_count(path, len(features.frames))
     prepared = prepare_features(features.values, features.tap_sizes, encoder.inputs)
-    _check_variety(path, features.values)
+    if all_look_the_same(features.values):
+        raise _still_video(path)
     entry = {"frames": features.frames, "times": features.times, "values": encoder.embed(prepared), **beside}
     return entry, features
 
@@ -339,17 +343,6 @@ def _check_count(path: Path, count: int) -> None:
             f"{path}: {count} frame to analyse; an alignment in time needs at least 2 "
             "(a longer video or range, or a higher --fps)"
         )
-
-
-def _check_variety(path: Path, features: np.ndarray) -> None:
-    mean = features.mean(axis=0, dtype=np.float32)
-    strays = lengths = 0.0
-    for first in range(0, len(features), _CHUNK):
-        rows = features[first : first + _CHUNK].astype(np.float32)
-        strays += float(np.linalg.norm(rows - mean, axis=1).sum())
-        lengths += float(np.linalg.norm(rows, axis=1).sum())
-    if strays <= _STILL * lengths:
-        raise _still_video(path)
 
 
 def _still_video(path: Path) -> VideoError:

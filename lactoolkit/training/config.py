@@ -38,7 +38,8 @@ class TrainingConfig:
     steps : int
         Steps of the optimiser.
     epochs : int
-        When above 0, as many steps as show every video about this many times; `steps` is then not used.
+        When above 0, as many steps as show every video about this many times; `steps` is then not used. Setting `steps`
+        alone sets this to 0.
     batch : int
         Videos per step, over all processes.
     learning_rate, weight_decay : float
@@ -199,14 +200,21 @@ def make_config(
         for section, table in read_toml(file).items():
             if not isinstance(table, dict):
                 raise ParameterError(f"config {file}: {section} stands outside a section; put it below [training], ...")
-            tables.setdefault(section, {}).update(table)
+            _change(tables, section, table)
     for assignment in assignments:
         section, key, value = parse_assignment(assignment)
-        tables.setdefault(section, {})[key] = value
+        _change(tables, section, {key: value})
     for (section, key), value in (shortcuts or {}).items():
         if value is not None:
-            tables.setdefault(section, {})[key] = value
+            _change(tables, section, {key: value})
     return config_from_tables(tables)
+
+
+def _change(tables: dict[str, dict[str, Any]], section: str, changes: Mapping[str, Any]) -> None:
+    table = tables.setdefault(section, {})
+    if section == "training" and "steps" in changes:
+        table["epochs"] = 0  # what is said last counts, and epochs above 0 would win over steps
+    table.update(changes)
 
 
 def config_from_tables(tables: Mapping[str, Mapping[str, Any]]) -> RunConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from lactoolkit.errors import ParameterError, TrainingError, VideoError, VideoWarning
-from lactoolkit.features.embedding import INPUT_KINDS, prepare_features
+from lactoolkit.features.embedding import INPUT_KINDS, all_look_the_same, prepare_features
 from lactoolkit.features.extraction import extract_features
 from lactoolkit.features.views import extract_feature_views
 from lactoolkit.models.registry import INPUT_SIZE
@@ -186,19 +187,21 @@ def load_videos(
     Raises
     ------
     VideoError
-        With ``strict``, for the first video that cannot be decoded.
+        With ``strict``, for the first video that cannot be decoded, has a single frame, or shows nothing that moves.
     TrainingError
-        If fewer than two videos are left.
+        If fewer than two videos of any process are left, or they take too much memory.
     """
 
     def load(source: tuple[Path, str]) -> LoadedVideo | VideoError:
         path, class_name = source
         try:
-            sha256, views = (
+            sha256, views, is_still = (
                 _pictures(path, config) if config.inputs == MAPS else _features(path, config, augmentation, device)
             )
             if len(views[0]) < 2:
                 raise VideoError(f"{path}: a single frame; there is nothing to learn about time from it")
+            if is_still:
+                raise VideoError(f"{path}: all its frames look the same; there is nothing to learn about time from it")
         except VideoError as error:
             if strict:
                 raise
@@ -237,16 +240,22 @@ def load_videos(
             videos.append(video)
     if len(videos) < _FEWEST:
         left_out = f" ({skipped} left out, see above)" if skipped else ""
+        count = "1 video" if videos else "no video"
         raise TrainingError(
-            f"{len(videos)} video to learn from{left_out}; a process is learned from at least {_FEWEST} videos of it"
+            f"{count} to learn from{left_out}; a process is learned from at least {_FEWEST} videos of it"
+        )
+    if max(Counter(video.class_name for video in videos).values()) < _FEWEST:
+        raise TrainingError(
+            f"each of {len(videos)} videos has a class of its own; a process is learned from at least {_FEWEST} videos "
+            "of it: give videos of one process one class, or leave the column out"
         )
     return videos, skipped
 
 
 def _features(
     path: Path, config: FeatureConfig, augmentation: AugmentationSettings, device: str
-) -> tuple[str, tuple[np.ndarray, ...]]:
-    """Digest of a video and its prepared features, those of augmented copies after them."""
+) -> tuple[str, tuple[np.ndarray, ...], bool]:
+    """Digest of a video, its prepared features, those of augmented copies after them, and whether nothing moves."""
     features = extract_features(
         path, config.encoder, weights=config.weights, device=device, frame_rate=config.frame_rate
     )
@@ -263,29 +272,15 @@ def _features(
         )
         views.extend(copies.values)
     # Half precision is what the cache keeps of the taps, too, and two bytes a number are many enough.
-    return features.sha256, tuple(
-        prepare_features(view, features.tap_sizes, config.inputs).astype(np.float16) for view in views
-    )
+    prepared = [prepare_features(view, features.tap_sizes, config.inputs).astype(np.float16) for view in views]
+    return features.sha256, tuple(prepared), all_look_the_same(features.values)
 
 
-def _pictures(path: Path, config: FeatureConfig) -> tuple[str, tuple[np.ndarray, ...]]:
-    """Digest of a video and its frames, (T, 224, 224, 3) uint8."""
+def _pictures(path: Path, config: FeatureConfig) -> tuple[str, tuple[np.ndarray, ...], bool]:
+    """Digest of a video, its frames, (T, 224, 224, 3) uint8, and whether nothing moves."""
     batches = read_frames(path, size=INPUT_SIZE, frame_rate=config.frame_rate)
-    return file_sha256(path), (np.concatenate([batch.images for batch in batches]),)
-
-
-def hold_out(videos: Sequence[LoadedVideo], share: float, seed: int) -> tuple[list[LoadedVideo], list[LoadedVideo]]:
-    """Split into videos to learn from and videos to validate on, by chance; both keep at least two.
-
-    With too few videos for that, or with share 0, all are learned from and all validate: one and the same list.
-    """
-    count = max(2, round(share * len(videos)))
-    if share == 0 or len(videos) - count < _FEWEST:
-        everything = list(videos)
-        return everything, everything
-    held = set(np.random.default_rng(seed).permutation(len(videos))[:count].tolist())
-    chosen = [[video for k, video in enumerate(videos) if (k in held) is wanted] for wanted in (False, True)]
-    return chosen[0], chosen[1]
+    pictures = np.concatenate([batch.images for batch in batches])
+    return file_sha256(path), (pictures,), all(np.array_equal(one, pictures[0]) for one in pictures)
 
 
 def content_digest(videos: Iterable[LoadedVideo]) -> str:

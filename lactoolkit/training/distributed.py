@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed
 
+from lactoolkit.errors import LacToolkitError
 from lactoolkit.models.encoders import choose_device
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,19 @@ class Team:
         distributed.broadcast_object_list(box, src=0, device=self.device if self.device.type == "cuda" else None)
         return box[0]
 
+    def lead(self, action: Callable[[], Result]) -> Result:
+        """Let the first process act, and give every process its result, or raise there what it raised."""
+        outcome: Result | LacToolkitError | None = None
+        if self.leads:
+            try:
+                outcome = action()
+            except LacToolkitError as error:
+                outcome = error
+        outcome = self.share(outcome)
+        if isinstance(outcome, LacToolkitError):
+            raise outcome
+        return outcome
+
     def any(self, here: bool) -> bool:
         """Whether it is so in any process."""
         if self.size == 1:
@@ -55,6 +71,11 @@ class Team:
         """Wait until all processes are here."""
         if self.size > 1:
             distributed.barrier()
+
+
+def leads_its_team() -> bool:
+    """Whether this process is the first of those that torchrun started, or alone."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager

@@ -19,10 +19,11 @@ from lactoolkit.models.map_backbone import MapBackbone, embed_frames
 from lactoolkit.models.temporal import TemporalEncoder
 from lactoolkit.models.trained import FeatureReduction, encoder_content, restore_modules
 from lactoolkit.training.config import RunConfig
-from lactoolkit.training.data import MAPS, LoadedVideo, content_digest, fit_reduction, hold_out
+from lactoolkit.training.data import MAPS, LoadedVideo, content_digest, fit_reduction
 from lactoolkit.training.distributed import Team
 from lactoolkit.training.feeder import DROPOUT, LOSS, ClipFeeder
 from lactoolkit.training.graphed_step import GraphedStep, why_not_graphed
+from lactoolkit.training.held_out import hold_out
 from lactoolkit.training.run_folder import BEST, LAST, provenance
 from lactoolkit.training.step import GradientStep, Seeds, TrainingStep, read_numbers
 from lactoolkit.training.validation import Validation, validate_alignments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ from lactoolkit.errors import CheckpointError, OutputError, TrainingError
 from lactoolkit.models.checkpoint_file import read_checkpoint
 from lactoolkit.training.config import RunConfig
 from lactoolkit.training.logs import LOG_FILE, PLOT_FILE
+from lactoolkit.video.replacing_file import replacing_path
 
 CONFIG_FILE, LAST, BEST = "config.toml", "last.pt", "best.pt"
 _OWN = {CONFIG_FILE, LAST, BEST, LOG_FILE, PLOT_FILE, "tensorboard"}
@@ -27,7 +29,7 @@ def open_run(folder: Path, *, resume: bool, overwrite: bool) -> dict[str, Any] |
     resume : bool
         Whether to go on with the run that is in it; there may be none yet.
     overwrite : bool
-        Whether to delete the run that is in it.
+        Whether :func:`begin_run` may delete the run that is in it.
 
     Returns
     -------
@@ -50,11 +52,14 @@ def open_run(folder: Path, *, resume: bool, overwrite: bool) -> dict[str, Any] |
     if found and not (resume or overwrite):
         raise OutputError(f"{folder}: holds a run already; go on with it (--resume) or replace it (--overwrite)")
     try:
-        if overwrite and folder.exists():
-            shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        for one in folder.iterdir():
+            if _is_partial(one):  # of a run that was killed while it wrote
+                one.unlink()
     except OSError as error:
         raise OutputError(f"{folder}: cannot be used ({error.strerror}); choose another folder") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder}: is not writable; choose another folder")
     if resume and (folder / LAST).exists():
         content = read_checkpoint(folder / LAST)
         if "training" not in content:
@@ -63,13 +68,22 @@ def open_run(folder: Path, *, resume: bool, overwrite: bool) -> dict[str, Any] |
     return None
 
 
-def write_config(config: RunConfig, folder: Path) -> None:
-    """Write the resolved configuration beside the checkpoints."""
-    path = folder / CONFIG_FILE
+def _is_partial(path: Path) -> bool:
+    return any(path.name.startswith(f".{name}.") for name in _OWN)
+
+
+def begin_run(config: RunConfig, folder: Path) -> None:
+    """Delete what an earlier run left in the folder, and write the resolved configuration of the one to come."""
     try:
-        path.write_text(config.to_toml(), encoding="utf-8")
+        for one in [folder / name for name in sorted(_OWN)]:
+            if one.is_dir() and not one.is_symlink():
+                shutil.rmtree(one)
+            else:
+                one.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); free some space") from error
+        raise OutputError(f"{folder}: cannot be emptied ({error.strerror}); choose another folder") from error
+    with replacing_path(folder / CONFIG_FILE) as path:
+        path.write_text(config.to_toml(), encoding="utf-8")
 
 
 def check_same_run(content: dict[str, Any], config: RunConfig, data_digest: str, folder: Path) -> None:

@@ -5,23 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from lactoolkit.errors import TrainingError
-from lactoolkit.video.datasets import read_video_manifest
+from lactoolkit.video.layouts import read_dataset
 
 
 def training_sources(source: str | Path) -> list[tuple[Path, str]]:
-    """Videos of a folder or of a manifest, with the names of the processes they show.
+    """Videos of a folder, a manifest or a data set, with the names of the processes they show.
 
-    Of a manifest, the rows whose split is ``train`` or empty.
+    Of a manifest, and of a data set in one of the layouts of :mod:`lactoolkit.video.layouts`, those whose split is
+    ``train`` or empty.
 
     Raises
     ------
     ManifestError, VideoError
         If the manifest cannot be read or the folder holds no video.
     TrainingError
-        If the manifest has no video to learn from.
+        If there is no video to learn from, or videos come as images.
     """
-    records = read_video_manifest(source)
-    chosen = [(record.path, record.class_name) for record in records if record.split in ("train", "")]
+    items = read_dataset(source)
+    if any(item.images is not None for item in items):
+        raise TrainingError(
+            f"{source}: its videos are folders of images; make videos of them (lac manifest {source} -o LIST.csv) and "
+            "give LIST.csv"
+        )
+    chosen = [(item.record.path, item.record.class_name) for item in items if item.record.split in ("train", "")]
     if not chosen:
         raise TrainingError(
             f"{source}: all its videos have the split val or test; give those to learn from the split train"

@@ -6,6 +6,7 @@ import math
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from lactoolkit.errors import LacToolkitWarning
 from lactoolkit.training.config import RunConfig
 from lactoolkit.training.data import content_digest, load_videos
 from lactoolkit.training.distributed import Team, joined_team
 from lactoolkit.training.logs import RunLog
 from lactoolkit.training.run import TrainingRun
-from lactoolkit.training.run_folder import BEST, LAST, check_same_run, open_run, write_config
+from lactoolkit.training.run_folder import BEST, LAST, begin_run, check_same_run, open_run
 
 
 @dataclass(frozen=True)
@@ -111,29 +113,32 @@ def _train_in_team(
     strict: bool,
     progress: bool,
 ) -> TrainingResult:
-    content = open_run(folder, resume=resume, overwrite=overwrite) if team.leads else None
-    content = team.share(content)
-    videos, skipped = load_videos(
-        sources,
-        config.data,
-        config.features,
-        config.augmentation,
-        device=str(team.device),
-        strict=strict,
-        progress=progress,
-    )
+    content = team.lead(lambda: open_run(folder, resume=resume, overwrite=overwrite))
+    with warnings.catch_warnings():
+        if not team.leads:  # the first process says the same
+            warnings.simplefilter("ignore", LacToolkitWarning)
+        videos, skipped = load_videos(
+            sources,
+            config.data,
+            config.features,
+            config.augmentation,
+            device=str(team.device),
+            strict=strict,
+            progress=progress,
+        )
     if content is not None:
         check_same_run(content, config, content_digest(videos), folder)
     run = TrainingRun(team, videos, config, content)
-    if content is None and team.leads:  # not before: a run that could not begin leaves nothing behind
-        write_config(config, folder)
+    if content is None and team.leads:  # not before: a run that could not begin leaves everything as it was
+        begin_run(config, folder)
     with torch.random.fork_rng(devices=[team.device] if team.device.type == "cuda" else []):
         _loop(run, folder, progress)
+    best_step, best_score = team.share((run.best_step, run.best_score))  # only the first process validates
     return TrainingResult(
         best=folder / BEST,
         last=folder / LAST,
-        best_step=run.best_step,
-        best_score=run.best_score,
+        best_step=best_step,
+        best_score=best_score,
         steps=run.steps,
         videos=len(run.training),
         held_out=0 if run.training is run.held_out else len(run.held_out),

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from training_runs import run
 from videos import render_video
 
 
@@ -30,3 +31,13 @@ def feature_cache(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _shared_cache(feature_cache, monkeypatch):
     monkeypatch.setenv("LACTOOLKIT_CACHE", str(feature_cache))
+
+
+@pytest.fixture(scope="session")
+def whole_run(takes, feature_cache, tmp_path_factory):
+    """A run from beginning to end."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LACTOOLKIT_CACHE", str(feature_cache))
+        result = run(takes, folder)
+    return folder, result

@@ -48,6 +48,16 @@ def test_later_sources_win(tmp_path):
     assert config.loss_name == "scl"
 
 
+def test_steps_that_are_asked_for_replace_epochs_that_are_not(tmp_path):
+    assert make_config("paper").training.epochs == 300
+    assert make_config("paper", assignments=["training.steps=5"]).training.epochs == 0
+    assert make_config("paper", shortcuts={("training", "steps"): 5}).training.epochs == 0
+    assert make_config(assignments=["training.steps=5", "training.epochs=2"]).training.epochs == 2
+    # What a run has written down holds both.
+    (tmp_path / "config.toml").write_text(make_config("paper").to_toml())
+    assert make_config(file=tmp_path / "config.toml") == make_config("paper")
+
+
 def test_what_is_written_reads_back_as_the_same_configuration():
     config = make_config(assignments=["features.frame_rate=10", "training.learning_rate=1", "loss.temperature=0.5"])
     assert config.features.frame_rate == 10.0
