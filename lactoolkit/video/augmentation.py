@@ -10,13 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from math import isfinite, pi
 
+import numpy as np
 import torch
 
 from lactoolkit.errors import ParameterError
 
 _LUMA = (0.299, 0.587, 0.114)
 # RGB to YIQ, the colour space of NTSC: one axis of brightness, two of colour. Hue is an angle in the latter.
-_YIQ = (_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+_YIQ = np.array((_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
+# Not by torch: on CUDA it fails if the first calls to its linear algebra come from several threads at once.
+_RGB = np.linalg.inv(_YIQ)
 _CPU_NUMBERS = 2_000_000  # of the clips at once: 8 MB
 _DRAWS = 13  # random numbers per clip, used or not: a setting never changes what others draw
 
@@ -334,7 +337,7 @@ def _colour_matrix(augmentation: Augmentation) -> torch.Tensor:
     """Matrices (B, 3, 3) of brightness, contrast, saturation, hue and grey."""
     device = augmentation.hue.device
     identity = torch.eye(3, device=device, dtype=torch.float64)
-    to_yiq = torch.tensor(_YIQ, device=device, dtype=torch.float64)
+    to_yiq, from_yiq = (torch.tensor(matrix, device=device) for matrix in (_YIQ, _RGB))
     luma = torch.tensor(_LUMA, device=device, dtype=torch.float64)
     to_grey = luma.expand(3, 3)
     brightness, contrast, saturation = (
@@ -346,6 +349,6 @@ def _colour_matrix(augmentation: Augmentation) -> torch.Tensor:
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = cosine
     turn[:, 1, 2], turn[:, 2, 1] = -sine, sine
-    colour = torch.linalg.inv(to_yiq) @ turn @ to_yiq @ saturate
+    colour = from_yiq @ turn @ to_yiq @ saturate
     colour = torch.where(augmentation.grey[:, None, None], to_grey, colour)
     return colour * contrast * brightness
