@@ -169,7 +169,11 @@ def report_options(command_name: str) -> Callable[[Command], Command]:
 
     def add(command: Command) -> Command:
         out = click.option(
-            "-o", "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="New folder for the results."
+            "-o",
+            "--out",
+            type=click.Path(path_type=Path),
+            metavar="FOLDER",
+            help="New or empty folder for the results.",
         )
         as_json = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
         overwrite = overwrite_option(f"results that {command_name} wrote to FOLDER before")

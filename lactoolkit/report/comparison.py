@@ -14,8 +14,8 @@ from matplotlib.font_manager import FontProperties
 
 from lactoolkit.alignment.compare import ComparedVideo, Comparison
 from lactoolkit.alignment.deviations import KINDS, Course
+from lactoolkit.figure_file import save_figure
 from lactoolkit.report.alignment_json import describe_input, dump_document, plain
-from lactoolkit.report.figure_file import save_figure
 from lactoolkit.report.output_folder import ReportKind, check_folder, result_folder
 from lactoolkit.report.text import distinct_names, printable, shorten
 from lactoolkit.report.viewer import COMPARISON_VIEWER_FILES

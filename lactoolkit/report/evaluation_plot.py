@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Patch
 
-from lactoolkit.report.figure_file import save_figure
+from lactoolkit.figure_file import save_figure
 from lactoolkit.report.text import COLOUR_A, COLOUR_B, printable, shorten
 
 _PANELS = (

@@ -58,12 +58,12 @@ def check_folder(out: str | os.PathLike[str], kind: ReportKind, *, overwrite: bo
     Raises
     ------
     OutputError
-        If the folder exists and may not be replaced, or if its parent is no folder or cannot be written to.
+        If the folder holds anything that may not be replaced, or if its parent is no folder or cannot be written to.
     """
     folder = Path(out).resolve()
     if folder.exists():
         _check_replaceable(out, folder, kind)
-        if not overwrite:
+        if not overwrite and any(folder.iterdir()):
             raise OutputError(f"{out}: exists already; choose another name, or pass --overwrite (overwrite=True)")
     parent = _existing_parent(folder)
     if not parent.is_dir():
@@ -94,7 +94,7 @@ def result_folder(out: str | os.PathLike[str], kind: ReportKind, *, overwrite: b
     Raises
     ------
     OutputError
-        If the folder exists (without ``overwrite``), holds other files, cannot be created, or the disk is full.
+        If the folder holds results (without ``overwrite``) or other files, cannot be created, or the disk is full.
     """
     folder = check_folder(out, kind, overwrite=overwrite)
     with _translated(out), _new_folder(folder, kind, overwrite=overwrite) as unfinished:

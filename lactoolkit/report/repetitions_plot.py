@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from lactoolkit.alignment.repeats import Repetitions
-from lactoolkit.report.figure_file import save_figure
+from lactoolkit.figure_file import save_figure
 from lactoolkit.report.similarity_plot import colour_limits, resample_matrix
 from lactoolkit.report.text import COLOUR_A, printable, shorten
 

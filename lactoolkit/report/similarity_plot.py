@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from lactoolkit.alignment.result import SIGNIFICANT, Alignment, GapRun, Hit
-from lactoolkit.report.figure_file import save_figure
+from lactoolkit.figure_file import save_figure
 from lactoolkit.report.playback import long_gaps
 from lactoolkit.report.text import COLOUR_A, COLOUR_B, distinct_names, printable, shorten
 from lactoolkit.video.timecode import format_timecode

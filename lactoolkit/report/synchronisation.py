@@ -13,8 +13,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator
 
 from lactoolkit.alignment.synchronise import Synchronisation
+from lactoolkit.figure_file import save_figure
 from lactoolkit.report.alignment_json import describe_input, dump_document, plain
-from lactoolkit.report.figure_file import save_figure
 from lactoolkit.report.grid_video import GridPanel, write_grid_video
 from lactoolkit.report.output_folder import ReportKind, check_folder, result_folder
 from lactoolkit.report.playback import SMOOTH_RATE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +230,9 @@ def config_from_tables(tables: Mapping[str, Mapping[str, Any]]) -> RunConfig:
         name: build_options(kind, tables.get(name, {}), name)  # type: ignore[arg-type]  # a class makes its default
         for name, kind in _SECTIONS.items()
     }
+    features = sections["features"]
+    if features.weights is not None:  # checkpoints are used from other folders
+        sections["features"] = replace(features, weights=str(Path(features.weights).absolute()))
     loss = dict(tables.get("loss", {}))
     name = loss.pop("name", "lac")
     check_choice(name, LOSSES, "loss.name")

@@ -9,18 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from lactoolkit.errors import OutputError
+from lactoolkit.training.progress_plot import write_progress_plot
 from lactoolkit.training.validation import Validation
 
 LOG_FILE = "log.csv"
 PLOT_FILE = "progress.png"
 _EVENTS_FOLDER = "tensorboard"
-_SMOOTHING = 20  # steps
 
 
 class RunLog:
@@ -59,36 +54,10 @@ class RunLog:
             for name, value in (values | found).items():
                 self._events.add_scalar(name, value, step)
 
-    def plot(self, validation: Validation) -> None:
-        """Draw the loss so far and the similarity matrix of a pair of held-out videos with its path."""
-        loss = np.array([float(row["loss"]) for row in self._rows])
-        steps = np.array([int(row["step"]) for row in self._rows])
-        scored = [(int(row["step"]), float(row["validation_score"])) for row in self._rows if row["validation_score"]]
-        with matplotlib.rc_context(matplotlib.rcParamsDefault), _translated(self._plot):
-            figure = Figure(figsize=(11, 4.2), layout="constrained")
-            FigureCanvasAgg(figure)
-            curve, table = figure.subplots(1, 2, width_ratios=(1.4, 1))
-            curve.plot(steps, loss, color="0.8", linewidth=0.8, label="loss of a step")
-            curve.plot(steps, _running_mean(loss), color="tab:blue", label=f"mean over {_SMOOTHING} steps")
-            curve.set_xlabel("step")
-            curve.set_ylabel("training loss")
-            if scored:
-                right = curve.twinx()
-                right.plot(*zip(*scored, strict=True), "o-", color="tab:orange", markersize=3)
-                right.set_ylabel("validation score", color="tab:orange")
-            curve.legend(frameon=False)
-            curve.set_title(f"Step {steps[-1]}")
-            table.imshow(validation.similarity.T, origin="lower", cmap="gray", aspect="auto", vmin=-2, vmax=3)
-            if len(validation.pairs):
-                table.plot(*validation.pairs.T, color="tab:orange", linewidth=1.5)
-            table.set_xlabel("frame of one held-out video")
-            table.set_ylabel("frame of another")
-            table.set_title("Similarity and best local path")
-            picture = io.BytesIO()
-            figure.savefig(picture, dpi=100, format="png")
-            partial = self._plot.with_name(f".{PLOT_FILE}.{os.getpid()}")
-            partial.write_bytes(picture.getbuffer())
-            os.replace(partial, self._plot)
+    def plot(self, validation: Validation, *, are_held_out: bool) -> None:
+        """Draw how far the run is; ``are_held_out``: whether it was validated on videos that it does not learn from."""
+        with _translated(self._plot):
+            write_progress_plot(self._rows, validation, self._plot, are_held_out=are_held_out)
 
     def close(self) -> None:
         """Flush what TensorBoard is to see."""
@@ -129,13 +98,6 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8") as file:
         # A run that was killed may have left half a row at the end.
         return [row for row in csv.DictReader(file) if None not in row.values()]
-
-
-def _running_mean(values: np.ndarray) -> np.ndarray:
-    sums = np.cumsum(np.concatenate([[0.0], values]))
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(ends - _SMOOTHING, 0)
-    return (sums[ends] - sums[starts]) / (ends - starts)
 
 
 def _event_writer(folder: Path, first_step: int) -> Any:

@@ -134,6 +134,11 @@ class TrainingRun:
         if not reason:
             self.gradients = GraphedStep(step)
 
+    @property
+    def has_held_out(self) -> bool:
+        """Whether it is validated on videos that it does not learn from."""
+        return self.held_out is not self.training
+
     def take_step(self) -> dict[str, float]:
         """One step of the optimiser; values for the log."""
         options = self.config.training

@@ -113,6 +113,13 @@ def _train_in_team(
     strict: bool,
     progress: bool,
 ) -> TrainingResult:
+    if config.model.position_code == "sinusoidal" and team.leads:
+        warnings.warn(
+            "model.position_code = sinusoidal: embeddings may tell the number of a frame instead of what it shows; any "
+            "two videos then seem to align, and p-values do not notice. Compare with position only (lac evaluate)",
+            LacToolkitWarning,
+            stacklevel=3,
+        )
     content = team.lead(lambda: open_run(folder, resume=resume, overwrite=overwrite))
     with warnings.catch_warnings():
         if not team.leads:  # the first process says the same
@@ -141,7 +148,7 @@ def _train_in_team(
         best_score=best_score,
         steps=run.steps,
         videos=len(run.training),
-        held_out=0 if run.training is run.held_out else len(run.held_out),
+        held_out=len(run.held_out) if run.has_held_out else 0,
         skipped=skipped,
     )
 
@@ -161,7 +168,7 @@ def _loop(run: TrainingRun, folder: Path, progress: bool) -> None:
             if log is not None:
                 log.add(run.step, values, validation)
                 if validation is not None:
-                    log.plot(validation)
+                    log.plot(validation, are_held_out=run.has_held_out)
                     run.keep(folder, validation)
                 bar.set_postfix_str(_summary(values, run.best_score), refresh=False)
                 bar.update()

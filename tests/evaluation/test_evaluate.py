@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,9 @@ def test_tables_files_and_figures_say_the_same(data, tmp_path):
     row = next(k for k, line in enumerate(lines) if line.startswith("AP@5 "))
     assert f"cross  {one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]" in lines[row + 1]
     assert any(line.startswith("core IoU: other task") for line in lines)
+    # No pair failed, which is said, too.
+    failed = next(line for line in lines if line.startswith("pairs with NaN tau"))
+    assert re.sub(r"\[.*?\]", "", failed.partition("same")[2]).split() == ["0"] * 4
     with Image.open(out / "evaluation.png") as picture:
         assert min(picture.size) > 600
 

@@ -38,12 +38,13 @@ def test_four_files_in_a_new_folder(alignment, tmp_path):
     assert stat.S_IMODE(out.stat().st_mode) == 0o777 & ~mask
 
 
-def test_existing_folder_is_refused(alignment, tmp_path):
+def test_a_report_that_is_there_is_not_replaced_unasked(alignment, tmp_path):
     out = tmp_path / "result"
-    out.mkdir()
+    write_report(alignment, out)
+    (out / "pairs.csv").write_text("old")
     with pytest.raises(OutputError, match=r"result: exists already.*overwrite"):
         write_report(alignment, out)
-    assert listing(out) == []
+    assert (out / "pairs.csv").read_text() == "old"
 
 
 def test_overwrite_replaces_a_report(alignment, tmp_path):
@@ -55,9 +56,10 @@ def test_overwrite_replaces_a_report(alignment, tmp_path):
     assert listing(tmp_path) == ["result", "source"]
 
 
-def test_overwrite_takes_an_empty_folder(alignment, tmp_path):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_empty_folder_is_filled(alignment, tmp_path, overwrite):
     (tmp_path / "result").mkdir()
-    write_report(alignment, tmp_path / "result", overwrite=True)
+    write_report(alignment, tmp_path / "result", overwrite=overwrite)
     assert listing(tmp_path / "result") == sorted(REPORT_FILES)
 
 

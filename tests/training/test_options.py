@@ -48,6 +48,12 @@ def test_later_sources_win(tmp_path):
     assert config.loss_name == "scl"
 
 
+def test_weights_are_found_from_other_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert make_config(assignments=["features.weights=mine.pth"]).features.weights == str(tmp_path / "mine.pth")
+    assert make_config().features.weights is None
+
+
 def test_steps_that_are_asked_for_replace_epochs_that_are_not(tmp_path):
     assert make_config("paper").training.epochs == 300
     assert make_config("paper", assignments=["training.steps=5"]).training.epochs == 0

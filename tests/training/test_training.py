@@ -20,6 +20,7 @@ from videos import render_video
 from lactoolkit import embed_video, load_trained_encoder
 from lactoolkit.errors import (
     EncoderError,
+    LacToolkitWarning,
     OutputError,
     ParameterError,
     TrainingError,
@@ -209,6 +210,11 @@ def test_the_paper_preset_is_what_the_paper_lists():
         0.1,
     )
     assert config.loss.variance == 10
+
+
+def test_positions_that_count_frames_are_warned_of(takes, tmp_path):
+    with pytest.warns(LacToolkitWarning, match="number of a frame"):
+        run(takes, tmp_path / "run", training__steps=1, model__position_code="sinusoidal")
 
 
 def test_the_folder_of_a_run_is_not_written_over(whole_run, takes, tmp_path):

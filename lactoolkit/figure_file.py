@@ -9,10 +9,8 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-_DPI = 150
 
-
-def save_figure(draw: Callable[[], Figure], path: Path) -> None:
+def save_figure(draw: Callable[[], Figure], path: Path, *, dpi: int = 150) -> None:
     """Draw a figure and save it, whatever backend and style the user has set for figures of their own.
 
     Parameters
@@ -21,6 +19,8 @@ def save_figure(draw: Callable[[], Figure], path: Path) -> None:
         Draws the figure.
     path : Path
         The file, replaced if it exists; its extension says what kind it is.
+    dpi : int
+        Pixels per inch of the figure's size.
 
     Raises
     ------
@@ -31,4 +31,4 @@ def save_figure(draw: Callable[[], Figure], path: Path) -> None:
         FigureCanvasAgg(figure := draw())
         # The ticks of a colour bar may change with the first layout; the one of the second drawing knows their width.
         figure.draw_without_rendering()
-        figure.savefig(path, dpi=_DPI)
+        figure.savefig(path, dpi=dpi)
