@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import dropwhile
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -17,11 +18,16 @@ from av.video.stream import VideoStream
 
 from lactoolkit.errors import VideoError
 
-# Streams of these kinds are pictures that accompany a recording (cover art, thumbnails), not the recording.
 _INCOMPLETE_MP4 = (
     "incomplete MP4: its index (moov atom) is missing or cut, so the recording or the copy was interrupted; "
     "copy it again, or repair it with a tool such as untrunc"
 )
+# Up to PyAV 18, tags that are not UTF-8 keep a file from being opened unless asked otherwise; PyAV 19 takes them always
+# in this way and knows no such option.
+_TAGS_IN_ANY_ENCODING: dict[str, Any] = (
+    {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+# Streams of these kinds are pictures that accompany a recording (cover art, thumbnails), not the recording.
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -114,7 +120,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     _check_file(path)
     try:
         # An absolute path cannot be taken for a URL ("a:b.mp4"), and playlists cannot reach out to the network.
-        container = av.open(os.path.abspath(path), options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        container = av.open(os.path.abspath(path), options={"protocol_whitelist": "file"}, **_TAGS_IN_ANY_ENCODING)
     except PermissionError as error:
         raise VideoError(f"{path}: no permission to read this file; change its access rights") from error
     except (av.error.FFmpegError, OSError) as error:

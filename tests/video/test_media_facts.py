@@ -40,6 +40,15 @@ def test_a_timecode_that_cannot_be_is_warned_about(tmp_path):
         assert read_media_facts(path).start_frame == 0
 
 
+def test_tags_that_are_not_utf8(tmp_path):
+    path = tmp_path / "a.mkv"
+    render_ntsc(path, timecode="01:02:03:04")
+    path.write_bytes(path.read_bytes().replace(b"01:02:03:04", b"caf\xe9 \xff\xfe...."))
+    with pytest.warns(VideoWarning, match=r"its timecode 'caf\\udce9 \\udcff\\udcfe\.\.\.\.' does not fit") as warnings:
+        assert read_media_facts(path).start_frame == 0
+    assert str(warnings[0].message).isprintable()
+
+
 def test_a_picture_that_begins_later_than_the_sound(tmp_path):
     render_video(tmp_path / "a.mp4", first_tick=6000, audio=True)
     assert read_media_facts(tmp_path / "a.mp4").first_time == pytest.approx(0.5, abs=0.03)
