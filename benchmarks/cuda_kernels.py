@@ -39,7 +39,7 @@ def milliseconds(function, repeats=15):
     return statistics.median(times)
 
 
-def wall_milliseconds(function, repeats=50):
+def wall_milliseconds(function, repeats=300):
     """Median time from call to finished result, host included."""
     for _ in range(5):
         function()

@@ -75,8 +75,6 @@ class DeviceArray(NamedTuple):
     shape: tuple[int, ...] = ()
     is_shared: bool = False
     """Whether it holds what is the same for all pairs once only."""
-    owner: Any = None
-    """What must live as long as the memory is used."""
 
 
 class ArgumentRoom(threading.local):
@@ -94,19 +92,15 @@ class ArgumentRoom(threading.local):
         self.pointers = (ctypes.c_void_p * count)(*(ctypes.addressof(self.values) + 8 * k for k in range(count)))
         self.address = ctypes.addressof(self.pointers)
 
-    def pack(self, arguments: list[Any]) -> Any:
+    def pack(self, arrays: list[Any], numbers: list[Any]) -> Any:
         """Bring arguments into the form that :meth:`CompiledKernel.launch` takes, until this thread packs others."""
         if SIMULATED:
             # numba copies NumPy arrays in and out, but two of ours share their memory.
-            return [FakeCUDAArray(a) if isinstance(a, np.ndarray) else a for a in arguments]
+            return [*map(FakeCUDAArray, arrays), *numbers]
         values: list[Any] = []
-        for argument in arguments:
-            if isinstance(argument, DeviceArray):
-                address, size, itemsize, *_ = argument
-                values += (0, 0, size, itemsize, address, size, itemsize)
-            else:
-                values.append(argument)
-        self.packing.pack_into(self.values, 0, *values)
+        for address, size, itemsize, *_ in arrays:
+            values += (0, 0, size, itemsize, address, size, itemsize)
+        self.packing.pack_into(self.values, 0, *values, *numbers)
         return self.address
 
 

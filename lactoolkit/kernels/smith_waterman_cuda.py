@@ -71,7 +71,7 @@ def score(
     device: int = 0,
 ) -> None:
     """Write the scores (B,); see the module for the arguments."""
-    call = _Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
+    call = Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
     call.sweep_forward(scores, keep=False)
 
 
@@ -86,36 +86,23 @@ def sums(
     workspace: Any,
     stream: int = 0,
     device: int = 0,
-) -> None:
+) -> "Call":
     """Write the scores (B,), and leave in the workspace what :func:`gradients` needs."""
-    call = _Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
+    call = Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
     call.sweep_forward(scores, keep=True)
+    return call
 
 
 def gradients(
-    similarity: Any,
-    gap_open: Any,
-    gap_extend: Any,
-    lengths: Any,
-    temperature: float,
-    allow_empty: bool,
-    factors: Any,
-    match: Any,
-    d_open: Any,
-    d_extend: Any,
-    workspace: Any,
-    stream: int = 0,
-    device: int = 0,
-    *,
-    again: bool = False,
+    call: "Call", factors: Any, match: Any, d_open: Any, d_extend: Any, stream: int = 0, *, again: bool = False
 ) -> None:
     """Write the derivatives of :func:`posterior`, times a factor (B,) for each pair, which may be one for all.
 
-    All else is as :func:`sums` had it and left it. ``d_open`` or ``d_extend`` of shape (1, 1, 1) gets the sum over all
-    pairs. ``again``: the workspace has been used for this before.
+    ``call`` is what :func:`sums` returned; its arguments must still be as they were, and its workspace as it was left.
+    ``d_open`` or ``d_extend`` of shape (1, 1, 1) gets the sum over all pairs. ``again`` if the workspace was used for
+    this before.
     """
-    call = _Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
-    call.sweep_backward((match, d_open, d_extend), factors, clear=again)
+    call.sweep_backward((match, d_open, d_extend), stream, factors, clear=again)
 
 
 def posterior(
@@ -138,9 +125,9 @@ def posterior(
     ``match`` (B, N, M) gets the posterior probability of each match; ``d_open`` and ``d_extend``, in the shape of the
     penalties, get negative expected counts.
     """
-    call = _Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
+    call = Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
     call.sweep_forward(scores, keep=True)
-    call.sweep_backward((match, d_open, d_extend))
+    call.sweep_backward((match, d_open, d_extend), stream)
 
 
 def posterior_jvp(
@@ -167,11 +154,11 @@ def posterior_jvp(
     Hessian is symmetric, the last three are the Hessian of the score times the tangents.
     """
     tangents = (tangent_similarity, tangent_open, tangent_extend)
-    call = _Call(
+    call = Call(
         similarity, gap_open, gap_extend, tangents, lengths, temperature, allow_empty, workspace, stream, device
     )  # fmt: skip
     call.sweep_forward(scores, keep=True)
-    call.sweep_backward((match, d_open, d_extend))
+    call.sweep_backward((match, d_open, d_extend), stream)
 
 
 @functools.cache
@@ -219,7 +206,7 @@ def compiled(direction: str, kind: Kind, itemsize: int) -> CompiledKernel:
     return CompiledKernel(name, *source(direction, kind, itemsize), **options)
 
 
-class _Call:
+class Call:
     """Arguments of the kernels in the form in which they are launched."""
 
     def __init__(
@@ -237,8 +224,8 @@ class _Call:
     ) -> None:
         self.shape = _, rows, columns = similarity.shape
         self.per_cell = is_per_cell(gap_open)
-        self.stream, self.device = stream, device
-        bind(device)
+        self.device = device
+        self.stream = stream
         self.temperature, self.allow_empty = float(temperature), int(allow_empty)
         table = _flat(similarity)
         step = rows * columns if self.per_cell else 1
@@ -253,46 +240,53 @@ class _Call:
         self.inputs = [table, _flat(gap_open), _flat(gap_extend), *others]
         self.workspace = _flat(workspace)
         self.itemsize = table.itemsize
+        self.words = self.itemsize // 4  # of 4 bytes
         if SIMULATED:
             self.counters = self.workspace.view(np.int32)
         else:
-            self.counters = DeviceArray(workspace.address, workspace.size * (self.itemsize // 4), 4)
+            self.counters = DeviceArray(workspace.address, workspace.size * self.words, 4)
         self.constants = _constants(self.temperature, f"f{self.itemsize}")
 
     def sweep_forward(self, scores: Any, keep: bool) -> None:
         """Put the forward kernels on the stream; ``keep`` what the backward kernels need."""
+        bind(self.device)
         layout = _layout(self.per_cell, self.dual, *self.shape, keep)
         cleared = layout.cleared if keep else layout.cleared_forward
-        fill_ones(self.workspace, 0, cleared * (self.itemsize // 4), self.stream)
-        self._launch("forward", [
-            *self.inputs, self.lengths, _flat(scores), self.workspace, self.counters, *self.shape, *self.steps,
-            layout.summaries, layout.finals, layout.forward_messages, layout.wide_forward_messages, layout.checkpoints,
-            self.ragged, self.allow_empty, int(keep), int(self.dual), self.temperature, *self.constants,
+        fill_ones(self.workspace, 0, cleared * self.words, self.stream)
+        arrays = [*self.inputs, self.lengths, _flat(scores), self.workspace, self.counters]
+        self._launch("forward", self.stream, arrays, [
+            *self.shape, *self.steps, layout.summaries, layout.finals, layout.forward_messages,
+            layout.wide_forward_messages, layout.checkpoints, self.ragged, self.allow_empty, int(keep), int(self.dual),
+            self.temperature, *self.constants,
         ])  # fmt: skip
 
-    def sweep_backward(self, outputs: tuple[Any, Any, Any], factors: Any = None, clear: bool = False) -> None:
-        """Put the backward kernels on the stream, after :meth:`sweep_forward`; ``clear`` if not for the first time."""
+    def sweep_backward(
+        self, outputs: tuple[Any, Any, Any], stream: int, factors: Any = None, clear: bool = False
+    ) -> None:
+        """Put the backward kernels on a stream, after :meth:`sweep_forward`; ``clear`` if not for the first time."""
+        bind(self.device)
         layout = _layout(self.per_cell, self.dual, *self.shape, True)
-        words = self.itemsize // 4
         if clear:
             first = layout.cleared_forward
-            fill_ones(self.workspace, first * words, (layout.cleared - first) * words, self.stream)
+            fill_ones(self.workspace, first * self.words, (layout.cleared - first) * self.words, stream)
         factor_stride = -1 if factors is None else 0 if _is_shared(factors) else 1
-        sums = [int(not self.per_cell and output.size < self.shape[0]) for output in outputs[1:]]
-        self._launch("backward", [
-            *self.inputs, self.lengths, self.inputs[0] if factors is None else _flat(factors), *map(_flat, outputs),
-            self.workspace, self.counters, *self.shape, *self.steps, factor_stride, layout.cleared_forward * words,
-            layout.partials, layout.finals, layout.pair_derivatives, layout.forward_messages,
-            layout.wide_forward_messages, layout.backward_messages, layout.wide_backward_messages, layout.checkpoints,
-            self.ragged, *sums, int(self.dual), *self.constants,
+        match, d_open, d_extend = map(_flat, outputs)
+        sums = [int(not self.per_cell and output.size < self.shape[0]) for output in (d_open, d_extend)]
+        factors = self.inputs[0] if factors is None else _flat(factors)
+        arrays = [*self.inputs, self.lengths, factors, match, d_open, d_extend, self.workspace, self.counters]
+        self._launch("backward", stream, arrays, [
+            *self.shape, *self.steps, factor_stride, layout.cleared_forward * self.words, layout.partials,
+            layout.finals, layout.pair_derivatives, layout.forward_messages, layout.wide_forward_messages,
+            layout.backward_messages, layout.wide_backward_messages, layout.checkpoints, self.ragged, *sums,
+            int(self.dual), *self.constants,
         ])  # fmt: skip
 
-    def _launch(self, direction: str, arguments: list[Any]) -> None:
+    def _launch(self, direction: str, stream: int, arrays: list[Any], numbers: list[Any]) -> None:
         pairs, rows, _ = self.shape
-        packed = _room(direction, self.itemsize).pack(arguments)
+        packed = _room(direction, self.itemsize).pack(arrays, numbers)
         for kind in _kinds(self.per_cell, self.dual):
             blocks = pairs if kind.wide else pairs * -(-rows // LANES)
-            compiled(direction, kind, self.itemsize).launch(blocks, packed, self.stream, self.device)
+            compiled(direction, kind, self.itemsize).launch(blocks, packed, stream, self.device)
 
 
 def _flat(array: Any) -> Any:

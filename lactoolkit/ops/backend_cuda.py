@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,13 +22,20 @@ def score(
 ) -> Tensor:
     """Soft scores ``(B,)`` of a batch ``(B, N, M)``; penalties are both ``(B, 1, 1)`` or both ``(B, N, M)``."""
     with _on(similarity.device):
-        arrays = _arrays(similarity, gap_open, gap_extend, lengths)
+        inputs = _contiguous(similarity, gap_open, gap_extend, lengths)
         scores = similarity.new_empty(similarity.shape[0])
         workspace = _workspace(similarity, gap_open, backward=False)
         kernels.score(
-            *arrays, temperature, allow_empty, _view(scores), _view(workspace), *_stream_and_device(similarity)
+            *_input_views(inputs), temperature, allow_empty, _view(scores), _view(workspace), *_place(similarity)
         )
     return scores
+
+
+class Sums(NamedTuple):
+    """What :func:`sums` leaves for :func:`gradients`: tensors that must live and stay as they are, and the call."""
+
+    tensors: tuple[Tensor | None, ...]
+    call: kernels.Call
 
 
 def sums(
@@ -38,50 +45,32 @@ def sums(
     lengths: Tensor | None,
     temperature: float,
     allow_empty: bool,
-) -> tuple[Tensor, Tensor]:
-    """Soft scores, and a workspace from which :func:`gradients` computes their derivatives."""
+) -> tuple[Tensor, Sums]:
+    """Soft scores, and what :func:`gradients` computes their derivatives from."""
     with _on(similarity.device):
-        arrays = _arrays(similarity, gap_open, gap_extend, lengths)
+        inputs = _contiguous(similarity, gap_open, gap_extend, lengths)
         scores = similarity.new_empty(similarity.shape[0])
         workspace = _workspace(similarity, gap_open)
-        kernels.sums(
-            *arrays, temperature, allow_empty, _view(scores), _view(workspace), *_stream_and_device(similarity)
+        call = kernels.sums(
+            *_input_views(inputs), temperature, allow_empty, _view(scores), _view(workspace), *_place(similarity)
         )
-    return scores, workspace
+    return scores, Sums((*inputs, workspace), call)
 
 
-def gradients(
-    similarity: Tensor,
-    gap_open: Tensor,
-    gap_extend: Tensor,
-    lengths: Tensor | None,
-    temperature: float,
-    allow_empty: bool,
-    factors: Tensor,
-    workspace: Tensor,
-    *,
-    shared: tuple[bool, bool],
-    again: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+def gradients(sums: Sums, factors: Tensor, *, shared: tuple[bool, bool], again: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Derivatives by similarity ``(B, N, M)`` and by both penalties, in the penalties' shape, times ``factors (B,)``.
 
-    Derivatives by a penalty per pair that is ``shared`` are summed, ``(1, 1, 1)``. All else is as :func:`sums` had it;
-    ``again`` if the workspace was used for this before.
+    Derivatives by a penalty per pair that is ``shared`` are summed, ``(1, 1, 1)``. ``again`` if these sums were used
+    before.
     """
+    similarity, gap_open, _, lengths, _ = sums.tensors
+    assert similarity is not None
+    assert gap_open is not None
     with _on(similarity.device):
-        arrays = _arrays(similarity, gap_open, gap_extend, lengths)
-        is_shared = factors.stride(0) == 0
         outputs = _derivatives(similarity, gap_open, lengths, shared)
-        kernels.gradients(
-            *arrays,
-            temperature,
-            allow_empty,
-            _view(factors if is_shared else factors.contiguous(), is_shared),
-            *_views(outputs),
-            _view(workspace),
-            *_stream_and_device(similarity),
-            again=again,
-        )
+        factors = factors if factors.stride(0) == 0 else factors.contiguous()
+        stream, _ = _place(similarity)
+        kernels.gradients(sums.call, _view(factors), *_views(outputs), stream, again=again)
     return outputs
 
 
@@ -95,18 +84,18 @@ def posterior(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Soft scores and their derivatives by similarity ``(B, N, M)`` and by both penalties, in the penalties' shape."""
     with _on(similarity.device):
-        arrays = _arrays(similarity, gap_open, gap_extend, lengths)
+        inputs = _contiguous(similarity, gap_open, gap_extend, lengths)
         scores = similarity.new_empty(similarity.shape[0])
         outputs = _derivatives(similarity, gap_open, lengths)
         workspace = _workspace(similarity, gap_open)
         kernels.posterior(
-            *arrays,
+            *_input_views(inputs),
             temperature,
             allow_empty,
             _view(scores),
             *_views(outputs),
             _view(workspace),
-            *_stream_and_device(similarity),
+            *_place(similarity),
         )
     return scores, *outputs
 
@@ -124,49 +113,55 @@ def posterior_jvp(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Directional derivative of :func:`posterior` along the tangents, that is the Hessian of the score times them."""
     with _on(similarity.device):
-        arrays = _arrays(similarity, gap_open, gap_extend, lengths)
-        tangents = (
-            _view(tangent_similarity.contiguous()),
-            _view(tangent_open.contiguous()),
-            _view(tangent_extend.contiguous()),
-        )
+        inputs = _contiguous(similarity, gap_open, gap_extend, lengths)
+        tangents = tangent_similarity.contiguous(), tangent_open.contiguous(), tangent_extend.contiguous()
         scores = similarity.new_empty(similarity.shape[0])
         outputs = _derivatives(similarity, gap_open, lengths)
         workspace = _workspace(similarity, gap_open, dual=True)
         kernels.posterior_jvp(
-            *arrays,
+            *_input_views(inputs),
             temperature,
             allow_empty,
-            *tangents,
+            *_views(tangents),
             _view(scores),
             *_views(outputs),
             _view(workspace),
-            *_stream_and_device(similarity),
+            *_place(similarity),
         )
     return scores, *outputs
 
 
-def _view(tensor: Tensor, is_shared: bool = False) -> DeviceArray:
-    return DeviceArray(tensor.data_ptr(), tensor.numel(), tensor.element_size(), tensor.shape, is_shared, tensor)
+def _contiguous(
+    similarity: Tensor, gap_open: Tensor, gap_extend: Tensor, lengths: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """The inputs as the kernels read them; copies must live until the kernels are on the stream."""
+    sizes = None if lengths is None else lengths.contiguous()
+    return similarity.contiguous(), _contiguous_penalty(gap_open), _contiguous_penalty(gap_extend), sizes
+
+
+def _contiguous_penalty(penalty: Tensor) -> Tensor:
+    # One penalty, or one table of penalties, for the whole batch is not copied for each pair.
+    if penalty.stride(0) == 0 and (penalty.shape[1:] == (1, 1) or penalty[0].is_contiguous()):
+        return penalty
+    return penalty.contiguous()
+
+
+def _input_views(
+    inputs: tuple[Tensor, Tensor, Tensor, Tensor | None],
+) -> tuple[DeviceArray, DeviceArray, DeviceArray, DeviceArray | None]:
+    similarity, gap_open, gap_extend, lengths = inputs
+    sizes = None if lengths is None else _view(lengths)
+    return _view(similarity), _view(gap_open), _view(gap_extend), sizes
+
+
+def _view(tensor: Tensor) -> DeviceArray:
+    is_shared = tensor.stride(0) == 0
+    return DeviceArray(tensor.data_ptr(), tensor.numel(), tensor.element_size(), tensor.shape, is_shared)
 
 
 def _views(tensors: tuple[Tensor, Tensor, Tensor]) -> tuple[DeviceArray, DeviceArray, DeviceArray]:
-    match, d_open, d_extend = tensors
-    return _view(match), _view(d_open), _view(d_extend)
-
-
-def _arrays(
-    similarity: Tensor, gap_open: Tensor, gap_extend: Tensor, lengths: Tensor | None
-) -> tuple[DeviceArray, DeviceArray, DeviceArray, DeviceArray | None]:
-    sizes = None if lengths is None else _view(lengths.contiguous())
-    return _view(similarity.contiguous()), _penalty(gap_open), _penalty(gap_extend), sizes
-
-
-def _penalty(penalty: Tensor) -> DeviceArray:
-    # One penalty, or one table of penalties, for the whole batch is not copied for each pair.
-    if penalty.stride(0) == 0 and (penalty.shape[1:] == (1, 1) or penalty[0].is_contiguous()):
-        return _view(penalty, is_shared=True)
-    return _view(penalty.contiguous())
+    first, second, third = tensors
+    return _view(first), _view(second), _view(third)
 
 
 def _derivatives(
@@ -189,6 +184,6 @@ def _on(device: torch.device) -> AbstractContextManager[Any]:
     return nullcontext() if device.index == torch.cuda.current_device() else torch.cuda.device(device)
 
 
-def _stream_and_device(similarity: Tensor) -> tuple[int, int]:
+def _place(similarity: Tensor) -> tuple[int, int]:
     index = similarity.device.index
     return torch._C._cuda_getCurrentRawStream(index), index

@@ -232,25 +232,25 @@ class _ScoreFunction(torch.autograd.Function):
         ctx.kernels = load_backend(backend, similarity.device)
         ctx.settings = temperature, allow_empty, backend
         penalties = _shape_penalties(similarity, gap_open, gap_extend)
-        scores, workspace = ctx.kernels.sums(similarity, *penalties, lengths, temperature, allow_empty)
-        ctx.save_for_backward(similarity, gap_open, gap_extend, lengths, workspace)
+        scores, ctx.sums = ctx.kernels.sums(similarity, *penalties, lengths, temperature, allow_empty)
+        ctx.save_for_backward(similarity, gap_open, gap_extend, lengths, *ctx.sums.tensors)
+        # What autograd has saved it lets go when the graph is done with.
+        ctx.sums = ctx.sums._replace(tensors=())
+        is_per_pair = penalties[0].shape[1:] == (1, 1)
+        ctx.shared = tuple(is_per_pair and (gap.dim() < 3 or gap.shape[0] == 1) for gap in (gap_open, gap_extend))
         ctx.is_used = False
         return scores
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
-        similarity, gap_open, gap_extend, lengths, workspace = ctx.saved_tensors
+        similarity, gap_open, gap_extend, lengths, *tensors = ctx.saved_tensors
         inputs = (similarity, gap_open, gap_extend)
         if torch.is_grad_enabled():
             _, *derivatives = posterior(*inputs, lengths, *ctx.settings)
             derivatives = [gradients[0].view(-1, 1, 1) * derivative for derivative in derivatives]
         else:
-            temperature, allow_empty, _ = ctx.settings
-            penalties = _shape_penalties(*inputs)
-            is_per_pair = penalties[0].shape[1:] == (1, 1)
-            shared = tuple(is_per_pair and (gap.dim() < 3 or gap.shape[0] == 1) for gap in inputs[1:])
-            arguments = (similarity, *penalties, lengths, temperature, allow_empty, gradients[0], workspace)
-            derivatives = ctx.kernels.gradients(*arguments, shared=shared, again=ctx.is_used)
+            sums = ctx.sums._replace(tensors=tensors)
+            derivatives = ctx.kernels.gradients(sums, gradients[0], shared=ctx.shared, again=ctx.is_used)
             ctx.is_used = True
         found = [_reduce(derivatives[k], inputs[k]) if ctx.needs_input_grad[k] else None for k in range(len(inputs))]
         return *found, None, None, None, None

@@ -139,7 +139,7 @@ def test_simulated_gradients_are_posteriors_times_factors_and_can_be_had_again()
     (scores, *derivatives), _ = simulate(problem, None, 0.7)
     workspace = np.full(kernels.workspace_words(*similarity.shape, per_cell=False), 7.25)
     again = np.zeros(2)
-    kernels.sums(*problem, None, 0.7, False, again, workspace)
+    call = kernels.sums(*problem, None, 0.7, False, again, workspace)
     np.testing.assert_array_equal(again, scores)
     for turn, factors in enumerate((np.array([2.0, -0.5]), np.broadcast_to(4.0, 2))):
         # Powers of two: no rounding. The second time, derivatives by the penalties are summed over the pairs.
@@ -147,7 +147,7 @@ def test_simulated_gradients_are_posteriors_times_factors_and_can_be_had_again()
         if turn:
             truth[1:] = [one.sum(keepdims=True) for one in truth[1:]]
         results = [np.zeros_like(array) for array in truth]
-        kernels.gradients(*problem, None, 0.7, False, factors, *results, workspace, again=turn > 0)
+        kernels.gradients(call, factors, *results, again=turn > 0)
         for result, expected in zip(results, truth, strict=True):
             np.testing.assert_array_equal(result, expected)
 
@@ -185,14 +185,19 @@ def test_layout_holds_all_that_the_kernels_write():
 
 
 @pytest.mark.skipif(SIMULATED, reason="the simulator takes NumPy arrays")
-def test_what_kernels_are_shown_lives_as_long_as_the_view():
+def test_kernels_are_shown_contiguous_memory():
     from lactoolkit.ops import backend_cuda
 
-    similarity, penalty = torch.zeros(4, 6, 5).transpose(1, 2), torch.zeros(4, 1, 1)
+    similarity, penalty = torch.rand(4, 6, 5).transpose(1, 2), torch.rand(1, 1, 1).expand(4, 1, 1)
+    table = torch.rand(5, 6).expand(4, 5, 6)
     lengths = torch.ones(2, 4, dtype=torch.int64).T
-    for view in backend_cuda._arrays(similarity, penalty, penalty, lengths):
-        assert view.owner.data_ptr() == view.address
-        assert view.owner.is_contiguous()
+    inputs = backend_cuda._contiguous(similarity, penalty, table, lengths)
+    for tensor, original in zip(inputs, (similarity, penalty, table, lengths), strict=True):
+        assert torch.equal(tensor, original)
+        assert (tensor[0] if tensor.stride(0) == 0 else tensor).is_contiguous()
+    views = backend_cuda._input_views(inputs)
+    assert [view.address for view in views] == [tensor.data_ptr() for tensor in inputs]
+    assert [view.is_shared for view in views] == [False, True, True, False]
 
 
 class TestOnACard:
