@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
-    help="One option, such as training.batch=8; RUN/config.toml lists all of them.",
+    help="One option, such as training.batch=8; docs/training.md lists all of them, RUN/config.toml those of a run.",
 )
 @click.option("--loss", metavar="NAME", help="lac, scl, tcn, tcc, lav or gta (loss.name).")
 @click.option("--encoder", metavar="NAME", help="Frame encoder to start from; see `lac encoders` (features.encoder).")

@@ -130,7 +130,9 @@ def encoder_spec(name: str) -> EncoderSpec:
         There is no encoder of this name.
     """
     if name not in SPECS:
-        raise EncoderError(f"encoder {name!r} is unknown; choose one of: {', '.join(SPECS)}")
+        best = Path(name) / "best.pt"
+        run = f", or {best} of the training run in this folder" if best.is_file() else ""
+        raise EncoderError(f"encoder {name!r} is unknown; choose one of: {', '.join(SPECS)}{run}")
     return SPECS[name]
 
 

@@ -107,7 +107,7 @@ class DataConfig:
     workers : int
         Videos that are decoded at once, where training needs pictures.
     memory : float
-        GiB that decoded pictures may take.
+        GiB that the features of all videos may take in memory, or their pictures where training needs those.
     """
 
     held_out: float = 0.125

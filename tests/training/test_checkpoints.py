@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from lactoolkit.cli import main
 
 from lactoolkit import embed_video, extract_store, load_trained_encoder
-from lactoolkit.errors import CheckpointError, OutputError
+from lactoolkit.errors import CheckpointError, EncoderError, OutputError
 from lactoolkit.features.embedding import prepare_features
 from lactoolkit.features.extraction import extract_features
 from lactoolkit.models.checkpoint_file import read_checkpoint, write_checkpoint
@@ -100,6 +100,11 @@ def test_a_store_holds_a_checkpoint_s_embeddings(whole_run, takes, tmp_path, fra
     assert (entry.folder / "frames.npy").exists() == (frames is not None)
     assert not (entry.folder / "features.npy").exists()
     assert len(extract_store([video], tmp_path / "store", frames=frames, encoder=checkpoint).skipped) == 1
+
+
+def test_the_folder_of_a_run_is_told_from_its_checkpoint(whole_run, takes):
+    with pytest.raises(EncoderError, match=r"choose one of: lite0.*run/best\.pt of the training run"):
+        embed_video(takes / "take0.mp4", str(whole_run[0]))
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "flipped", "text", "weights", "newer"])

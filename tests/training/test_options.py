@@ -1,6 +1,8 @@
 """Options of a run: from TOML and the command line to dataclasses and back."""
 
+import importlib.util
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +64,17 @@ def test_steps_that_are_asked_for_replace_epochs_that_are_not(tmp_path):
     # What a run has written down holds both.
     (tmp_path / "config.toml").write_text(make_config("paper").to_toml())
     assert make_config(file=tmp_path / "config.toml") == make_config("paper")
+
+
+def test_the_page_of_options_is_what_the_code_says():
+    path = Path(__file__).parents[2] / "docs" / "training_options.py"
+    spec = importlib.util.spec_from_file_location("training_options", path)
+    options = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(options)
+    written = options.split(options.PAGE.read_text(encoding="utf-8"))[1]
+    assert written == options.tables(), "run python docs/training_options.py"
+    for section, table in make_config().tables().items():
+        assert all(f"`{name}`" in written for name in table if name != "name"), section
 
 
 def test_what_is_written_reads_back_as_the_same_configuration():
