@@ -49,7 +49,7 @@ class RunLog:
             self._write_all()
         else:
             with _translated(self._path), open(self._path, "a", newline="", encoding="utf-8") as file:
-                csv.DictWriter(file, self._columns).writerow(row)
+                csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
         if self._events is not None:
             for name, value in (values | found).items():
                 self._events.add_scalar(name, value, step)
@@ -66,7 +66,7 @@ class RunLog:
 
     def _write_all(self) -> None:
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, self._columns)
+        writer = csv.DictWriter(text, self._columns, lineterminator="\n")
         if self._columns:
             writer.writeheader()
         writer.writerows(self._rows)

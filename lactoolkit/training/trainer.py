@@ -157,28 +157,37 @@ def _loop(run: TrainingRun, folder: Path, progress: bool) -> None:
     """Take all remaining steps, with checkpoints and logs in the folder."""
     log = RunLog(folder, run.step) if run.team.leads else None
     every = run.config.training.validate_every
+    kept = run.step
     bar = tqdm(total=run.steps, initial=run.step, unit="step", disable=not progress, dynamic_ncols=True)
-    with bar, _finish_step_first() as stop:
-        while run.step < run.steps:
-            started = time.perf_counter()
-            values = run.take_step()
-            values["seconds"] = time.perf_counter() - started
-            due = run.step % every == 0 or run.step == run.steps
-            validation = run.validate() if due and run.team.leads else None
-            if log is not None:
-                log.add(run.step, values, validation)
-                if validation is not None:
-                    log.plot(validation, are_held_out=run.has_held_out)
-                    run.keep(folder, validation)
-                bar.set_postfix_str(_summary(values, run.best_score), refresh=False)
-                bar.update()
-            if run.team.any(stop()):
+    try:
+        with bar, _finish_step_first() as stop:
+            while run.step < run.steps:
+                started = time.perf_counter()
+                values = run.take_step()
+                values["seconds"] = time.perf_counter() - started
+                due = run.step % every == 0 or run.step == run.steps
+                validation = run.validate() if due and run.team.leads else None
                 if log is not None:
-                    run.write_last(folder)
-                break
-    run.feeder.close()
-    if log is not None:
-        log.close()
+                    log.add(run.step, values, validation)
+                    if validation is not None:
+                        log.plot(validation, are_held_out=run.has_held_out)
+                        run.keep(folder, validation)
+                        kept = run.step
+                    bar.set_postfix_str(_summary(values, run.best_score), refresh=False)
+                    bar.update()
+                if run.team.any(stop()):
+                    if log is not None:
+                        run.write_last(folder)
+                        kept = run.step
+                    break
+    except (KeyboardInterrupt, SystemExit) as interruption:
+        if log is not None:
+            interruption.add_note(f"{kept} of {run.steps} steps are kept; the same command goes on with --resume.")
+        raise
+    finally:
+        run.feeder.close()
+        if log is not None:
+            log.close()
     run.team.wait()
 
 

@@ -123,6 +123,7 @@ def test_ctrl_c_finishes_the_step_and_writes_the_checkpoint(takes, tmp_path, mon
     monkeypatch.setattr(TrainingRun, "take_step", interrupted)
     result = CliRunner().invoke(main, command(takes, tmp_path / "run", training__validate_every=100))
     assert result.exit_code == 130
+    assert "Interrupted.\n3 of 6 steps are kept; the same command goes on with --resume." in result.stderr
     assert read_checkpoint(tmp_path / "run" / LAST)["step"] == 3
 
 
