@@ -224,7 +224,8 @@ def paint_frames(
         first = _first_frame(path, decoder, decoded)
         info = _describe(path, container, stream, first)
         # The stream's time base: frames that leave the decoder last, when it is drained, carry none of their own.
-        time_base = stream.time_base or Fraction(1, 1000)
+        unit = stream.time_base or Fraction(1, 1000)
+        time_base = Fraction(unit.numerator, unit.denominator)
         decoding_order = container.format.name == "avi"
         clock = FrameClock(first, time_base, 1 / info.frame_rate, point, decoding_order=decoding_order)
         timed = timed_frames(chain([first], decoded), clock, point.number if point else 0)
@@ -298,7 +299,7 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, frame:
 
 
 def _claimed_duration(container: InputContainer, stream: VideoStream) -> float | None:
-    if stream.duration is not None and stream.time_base is not None:
+    if stream.duration is not None and stream.time_base:
         return float(stream.duration * stream.time_base)
     if "matroska" in container.format.name:  # says when a stream ends, not how long it lasts
         end = container.duration / 1e6 if container.duration is not None else None

@@ -78,7 +78,7 @@ def read_media_facts(path: str | Path) -> MediaFacts:
         rate = counted_rate(float(stream.average_rate or stream.guessed_rate or 25), spacing)
         start = (container.start_time or 0) / 1e6
         shown = start
-        if first.pts is not None and stream.time_base is not None:
+        if first.pts is not None and stream.time_base:
             shown = float(first.pts * stream.time_base)
         start_frame, drop_frame = _start_timecode(path, container, stream, rate)
         return MediaFacts(

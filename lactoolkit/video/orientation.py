@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from av.sidedata.sidedata import SideDataContainer, Type
+from av.sidedata.sidedata import SideData, Type
 from av.video.frame import VideoFrame
 
 
@@ -55,7 +56,7 @@ def frame_orientation(frame: VideoFrame) -> Orientation:
     (ap + cq + x, bp + dq + y). Only its signs matter here: rotations that are no multiple of 90
     degrees are taken to the nearest one.
     """
-    side_data = cast(SideDataContainer, frame.side_data)
+    side_data = cast(Mapping[Type, SideData], frame.side_data)
     if Type.DISPLAYMATRIX not in side_data:
         return Orientation()
     matrix = np.frombuffer(bytes(side_data[Type.DISPLAYMATRIX]), dtype=np.int32)

@@ -67,7 +67,7 @@ def find_seek_point(path: Path, start: float) -> SeekPoint | None:
     pts, key_pts, packets = table
     with open_video(path) as (container, stream):
         # VP8 has packets that show nothing, AVI no presentation times.
-        if stream.time_base is None or stream.codec_context.name == "vp8" or container.format.name == "avi":
+        if not stream.time_base or stream.codec_context.name == "vp8" or container.format.name == "avi":
             return None
         head = [frame.pts for frame in islice(PacketDecoder(container, stream).frames(), _CHECKED_FRAMES)]
         if not head:

@@ -221,6 +221,7 @@ def test_an_existing_out_is_refused_before_the_computation(kind, known, clips, t
     out = tmp_path / "out"
     if kind == "folder":
         out.mkdir()
+        (out / "notes.txt").write_text("mine")
     else:
         out.write_text("mine")
     result = lac(*clips, "-o", out / "deeper" if kind == "below a file" else out)

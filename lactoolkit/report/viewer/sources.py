@@ -203,9 +203,7 @@ def _inspect(path: Path) -> tuple[str, float, bool] | None:
             return None
         # Chromium counts from 0 of the file's own timestamps; the page asks other browsers what they do.
         origin = min((container.start_time or 0) / 1e6, 0.0)
-        shown = (
-            float(first.pts * stream.time_base) if first.pts is not None and stream.time_base is not None else origin
-        )
+        shown = float(first.pts * stream.time_base) if first.pts is not None and stream.time_base else origin
         return mime, max(shown - origin, 0.0), bool(container.streams.audio)
 
 
