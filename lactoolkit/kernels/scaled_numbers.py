@@ -119,6 +119,21 @@ def float_as_exponent(typing_context, value):
 
 
 @intrinsic
+def times_power_of_two(typing_context, value, rounded):
+    """``value`` times 2**n, where adding :func:`rounding_number` to n gave ``rounded``; both must be normal numbers."""
+    bits, mantissa_bits = _width(value)
+
+    def build(context, builder, signature, arguments):
+        integer = ir.IntType(bits)
+        raw, shifted = (builder.bitcast(argument, integer) for argument in arguments)
+        # All but n is shifted out.
+        shifted = builder.shl(shifted, ir.Constant(integer, mantissa_bits))
+        return builder.bitcast(builder.add(raw, shifted), context.get_value_type(value))
+
+    return value(value, rounded), build
+
+
+@intrinsic
 def is_double(typing_context, value):
     """Whether the type is float64; a constant to the compiler."""
     constant = value != types.float32
@@ -192,6 +207,12 @@ def exponential(x):
 
 
 @njit(inline="always")
+def rounding_number(like):
+    """Adding and subtracting it rounds small numbers to whole ones."""
+    return cast_like(6755399441055744.0, like) if is_double(like) else cast_like(12582912.0, like)
+
+
+@njit(inline="always")
 def weight_of(value, per_octave, octave_1, octave_2, octave_3, per_unit):
     """exp(value / t) as mantissa and exponent, from the five numbers of :func:`temperature_constants`.
 
@@ -203,7 +224,7 @@ def weight_of(value, per_octave, octave_1, octave_2, octave_3, per_unit):
     bounded = min(max(octaves, -limit), limit)
     # NaN must reach neither the conversion to an integer nor the exponents of its neighbours
     bounded = bounded if bounded == bounded else cast_like(0.0, value)
-    rounding = cast_like(6755399441055744.0, value) if is_double(value) else cast_like(12582912.0, value)
+    rounding = rounding_number(value)
     whole = (bounded + rounding) - rounding
     exponent = np.int32(whole)
     rest = ((value - whole * octave_1) - whole * octave_2) - whole * octave_3
@@ -212,6 +233,20 @@ def weight_of(value, per_octave, octave_1, octave_2, octave_3, per_unit):
     if octaves <= -limit:
         return cast_like(0.0, value), EMPTY
     return mantissa, exponent
+
+
+@njit(inline="always")
+def bounded_weight(value, lowest, per_octave, octave_1, octave_2, per_unit):
+    """:func:`weight_of` as one number, for values from ``lowest`` up (below: zero) and weights well within the type.
+
+    ``octave_2`` is the sum of the second and third part of t ln 2.
+    """
+    bounded = max(value, lowest)
+    rounded = bounded * per_octave + rounding_number(value)
+    whole = rounded - rounding_number(value)
+    rest = (bounded - whole * octave_1) - whole * octave_2
+    weight = times_power_of_two(exponential(rest * per_unit), rounded)
+    return weight if value >= lowest else cast_like(0.0, value)
 
 
 @njit(inline="always")

@@ -5,8 +5,9 @@ pass keeps the last row of each stripe and two steps of each group; the backward
 it sweeps it back. Small tables keep their tapes and are spared that.
 
 ``table`` stands for (similarity, gap_open, gap_extend, n, m, b) of pair b of a batch, ``arithmetic`` for the constants
-of the temperature, those of its negative, and the exponent that the gap weights share; ``tangents`` is None or the
-direction of the derivative, three arrays for the whole batch.
+of the temperature, those of its negative, the exponent that the gap weights share, and whether segments of it may be
+swept with one exponent a lane; ``tangents`` is None or the direction of the derivative, three arrays for the whole
+batch.
 """
 
 import numpy as np
@@ -15,8 +16,10 @@ from lactoolkit.kernels import stripe_layout as layout
 from lactoolkit.kernels.cells import EMPTY, shared_exponent_limit
 from lactoolkit.kernels.kernel_cache import compiled
 from lactoolkit.kernels.scaled_numbers import float_as_exponent, power_of_two, scaled_sum, weight_of
+from lactoolkit.kernels.stripe_bounded_sweeps import is_tame
 from lactoolkit.kernels.stripe_layout import CHUNK, EDGE, GAP_STEP, GROUP, LANES, PITCH, STEP, TANGENT_STEP
-from lactoolkit.kernels.stripe_sweeps import SUM_EXPONENT, sweep_backward, sweep_forward
+from lactoolkit.kernels.stripe_segments import new_scratch, sweep_segments_backward, sweep_segments_forward
+from lactoolkit.kernels.stripe_sweeps import SUM_EXPONENT, clear_sums, sweep_backward, sweep_forward
 from lactoolkit.kernels.stripe_tangent_sweeps import (
     SUM_TANGENT,
     sweep_backward_tangent,
@@ -60,7 +63,7 @@ def workspace_size(n, m, tangents, kept):
 def new_gaps(table, arithmetic, tangents, span):
     """Tape of the gap weights: not filled for penalties per cell, complete for one pair of penalties."""
     _, opening, extension, n, m, b = table
-    _, negated, gap_exponent = arithmetic
+    _, negated, gap_exponent, _ = arithmetic
     if opening.size > 1:
         return np.zeros((min(span * CHUNK, layout.count_steps(n, m)) + 4) * GAP_STEP + 2 * EDGE, opening.dtype)
     gaps = np.zeros(GAP_STEP + 2 * EDGE, opening.dtype)
@@ -113,13 +116,14 @@ def forward_group(table, arithmetic, tangents, stripe, group, span, tape, gaps, 
     starts from ``checkpoints``, and only the tape is filled.
     """
     similarity, opening, extension, n, m, b = table
-    constants, negated, gap_exponent = arithmetic
+    constants, negated, gap_exponent, tame = arithmetic
     step = STEP if tangents is None else TANGENT_STEP
     first = stripe * LANES
     lanes = layout.count_lanes(n, first)
     origin = group * span * CHUNK
     gap_step = GAP_STEP if opening.size > 1 else 0
     sums = np.empty(3 * PITCH, similarity.dtype)
+    scratch = new_scratch(similarity)
     one = constants[0] / constants[0]
     if group == 0:
         layout.clear_steps(tape, step, 0)
@@ -142,7 +146,11 @@ def forward_group(table, arithmetic, tangents, stripe, group, span, tape, gaps, 
         steps = (origin, m, lanes, start - origin, stop - origin)
         if tangents is None:
             layout.clear_corners(tape, step, origin, m, lanes, start, stop)
-            sweep_forward(tape, gaps, gap_step, gap_exponent, constants, sums, *steps)
+            clear_sums(sums)
+            if tame:
+                sweep_segments_forward(table, arithmetic, tape, gaps, scratch, sums, lanes, first, origin, start, stop)
+            else:
+                sweep_forward(tape, gaps, gap_step, gap_exponent, constants, sums, *steps)
         else:
             place = (first, n, m, start, stop)
             layout.skew(tape, step, origin, layout.WEIGHT_RATE, tangents[0][b], constants[4], lanes, *place, 0 * one)
@@ -188,7 +196,7 @@ def backward_group(
     ``gap_sums`` (stripes, chunks, 2) receives each chunk's share.
     """
     _, opening, _, n, m, _ = table
-    _, _, gap_exponent = arithmetic
+    _, _, gap_exponent, tame = arithmetic
     step = STEP if tangents is None else TANGENT_STEP
     first = stripe * LANES
     lanes = layout.count_lanes(n, first)
@@ -196,6 +204,7 @@ def backward_group(
     gap_step = GAP_STEP if opening.size > 1 else 0
     events_step = 2 * PITCH if gap_step > 0 else 0
     events = np.empty(CHUNK * 2 * PITCH if gap_step > 0 else 2 * PITCH, tape.dtype)
+    scratch = new_scratch(tape)
     inverse = tape.dtype.type(1.0 / total[0] if total[0] != 0.0 else 0.0)
     one = tape.dtype.type(1.0)
     last = min((group + 1) * span, layout.count_chunks(n, m)) - 1
@@ -209,7 +218,11 @@ def backward_group(
         layout.place_below(tape, step, origin, edges[stripe + 1], m, lanes, start, stop)
         steps = (origin, m, lanes, start - origin, stop - origin)
         events[:] = 0.0
-        if tangents is None:
+        if tangents is None and tame:
+            sweep_segments_backward(
+                table, arithmetic, tape, gaps, scratch, events, inverse, total[2], lanes, first, origin, start, stop
+            )
+        elif tangents is None:
             sweep_backward(tape, gaps, gap_step, gap_exponent, events, events_step, inverse, total[2], *steps)
         else:
             rate = tape.dtype.type(total[1] / total[0] if total[0] != 0.0 else 0.0)
@@ -337,11 +350,13 @@ def score_tangents_of(totals, temperature, tangents):
 
 @compiled
 def pair_of(batch, b):
-    """``table`` of pair b of a batch, whether the stripe passes are right for it, and its gap exponent."""
-    similarity, opening, extension, lengths, _, negated = batch
+    """``table`` and ``arithmetic`` of pair b of a batch, and whether the stripe passes are right for it."""
+    similarity, opening, extension, lengths, constants, negated = batch
     n, m = lengths[b, 0], lengths[b, 1]
     suffices, gap_exponent = shared_gap_exponent(opening[b], extension[b], n, m, negated)
-    return (similarity[b], opening[b], extension[b], n, m, b), suffices, gap_exponent
+    tame = suffices and is_tame(similarity[b], opening[b], extension[b], n, m, constants)
+    table = (similarity[b], opening[b], extension[b], n, m, b)
+    return table, (constants, negated, gap_exponent, tame), suffices
 
 
 @compiled
@@ -351,9 +366,8 @@ def score_pairs(batch, tangents, allow_empty, workspace, first, last, totals):
     ``batch`` is (similarity, gap_open, gap_extend, lengths, constants, negated constants).
     """
     for b in range(first, last):
-        table, suffices, gap_exponent = pair_of(batch, b)
+        table, arithmetic, suffices = pair_of(batch, b)
         if suffices:
-            arithmetic = (batch[4], batch[5], gap_exponent)
             value, tangent, exponent = score_pair(table, arithmetic, tangents, allow_empty, workspace)
             totals[b, 0], totals[b, 1], totals[b, 2] = value, tangent, exponent
         totals[b, 3] = suffices
@@ -363,9 +377,8 @@ def score_pairs(batch, tangents, allow_empty, workspace, first, last, totals):
 def differentiate_pairs(batch, tangents, allow_empty, workspace, first, last, totals, results):
     """:func:`score_pairs` with the derivatives, or the derivatives along the tangents, into three arrays."""
     for b in range(first, last):
-        table, suffices, gap_exponent = pair_of(batch, b)
+        table, arithmetic, suffices = pair_of(batch, b)
         if suffices:
-            arithmetic = (batch[4], batch[5], gap_exponent)
             pair_results = (results[0][b], results[1][b], results[2][b])
             value, tangent, exponent = differentiate_pair(
                 table, arithmetic, tangents, allow_empty, workspace, pair_results

@@ -37,16 +37,21 @@ BACK_LAST, BACK_0, BACK_1, BACK_2 = (EDGE + k * STEP for k in range(4))
 SUM_EXPONENT = PITCH
 
 
+@compiled
+def clear_sums(sums):
+    """Set the sums of all lanes to zero."""
+    for l in range(LANES):
+        sums[l] = 0.0
+        sums[SUM_EXPONENT + l] = exponent_as_float(EMPTY, sums[0])
+
+
 @compiled(fastmath={"contract"})
 def sweep_forward(tape, gaps, gap_step, gap_exponent, constants, sums, origin, m, lanes, start, stop):
     """Fill the states of steps start..stop-1 from the similarities on the tape, and replace these by their weights.
 
-    ``sums`` receives the sum of M over these steps, one scaled number for each lane: mantissas, then exponents.
+    The sum of M over these steps is added to ``sums``, one scaled number for each lane: mantissas, then exponents.
     """
     c0, c1, c2, c3, c4 = constants[0], constants[1], constants[2], constants[3], constants[4]
-    for l in range(LANES):
-        sums[l] = 0.0
-        sums[SUM_EXPONENT + l] = exponent_as_float(EMPTY, tape[0])
     for d in range(start, stop):
         first, count = active_lanes(d + origin, m, lanes)
         cells = tape[d * STEP + first : (d + 3) * STEP + EDGE]

@@ -26,11 +26,10 @@ def visit_table(
     The arguments are those of :func:`.stripe_passes.differentiate_pairs`. Every chunk is computed as by one thread,
     so the results are the same to the last bit.
     """
-    table, suffices, gap_exponent = passes.pair_of(batch, b)
+    table, arithmetic, suffices = passes.pair_of(batch, b)
     totals[b, 3] = suffices
     if not suffices:
         return
-    arithmetic = (batch[4], batch[5], gap_exponent)
     dtype = batch[0].dtype
     n, m = int(table[3]), int(table[4])
     stripes, chunks = int(layout.count_stripes(n)), int(layout.count_chunks(n, m))

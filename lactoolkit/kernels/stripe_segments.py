@@ -1,0 +1,98 @@
+"""The steps of a chunk, segment by segment: with one exponent a lane where that suffices, and one a cell elsewhere.
+
+``table`` and ``arithmetic`` are those of :mod:`.stripe_passes`; steps are counted from the beginning of the stripe.
+"""
+
+import numpy as np
+
+from lactoolkit.kernels import stripe_layout as layout
+from lactoolkit.kernels.kernel_cache import compiled
+from lactoolkit.kernels.scaled_numbers import power_of_two
+from lactoolkit.kernels.stripe_bounded_sweeps import (
+    LANE_ROWS,
+    SEGMENT,
+    is_bounded_segment,
+    mark_segment,
+    segment_start,
+    segment_stop,
+    sweep_backward_bounded,
+    sweep_forward_bounded,
+)
+from lactoolkit.kernels.stripe_layout import EDGE, EXTENSION, LANES, OPENING, PITCH, STEP
+from lactoolkit.kernels.stripe_sweeps import clear_sums, sweep_backward, sweep_forward
+
+
+@compiled
+def new_scratch(like):
+    """What the bounded sweeps need for themselves."""
+    return np.zeros(LANE_ROWS * PITCH + LANES + EDGE, like.dtype), np.empty((SEGMENT, 4), like.dtype)
+
+
+@compiled
+def _penalty_weights(gaps, gap_exponent):
+    scale = power_of_two(gap_exponent, gaps[0])
+    return gaps[EDGE + OPENING] * scale, gaps[EDGE + EXTENSION] * scale
+
+
+@compiled
+def _refill(table, tape, lanes, first_row, origin, start, stop):
+    """Bring the similarities of some steps back onto the tape."""
+    similarity, _, _, n, m, _ = table
+    one = tape.dtype.type(1.0)
+    layout.skew(tape, STEP, origin, layout.WEIGHT, similarity, one, lanes, first_row, n, m, start, stop, -one * np.inf)
+    layout.clear_corners(tape, STEP, origin, m, lanes, start, stop)
+
+
+@compiled
+def sweep_segments_forward(table, arithmetic, tape, gaps, scratch, sums, lanes, first_row, origin, start, stop):
+    """:func:`.stripe_sweeps.sweep_forward` over steps start..stop-1 of a chunk.
+
+    After a segment whose numbers left the range, the rest of the chunk is swept exactly.
+    """
+    m = table[4]
+    constants, _, gap_exponent, _ = arithmetic
+    rows, before = scratch
+    penalties = _penalty_weights(gaps, gap_exponent)
+    is_bounded = True
+    while start < stop:
+        end = segment_stop(start, stop, m)
+        first, count = layout.active_lanes(start, m, lanes)
+        steps = (start - origin, end - origin)
+        if is_bounded and count > 0:
+            is_bounded = sweep_forward_bounded(tape, rows, penalties, constants, sums, first, count, *steps, before)
+            if not is_bounded:
+                _refill(table, tape, lanes, first_row, origin, start, end)
+        mark_segment(tape, start - origin, is_bounded and count > 0)
+        if not is_bounded:
+            sweep_forward(tape, gaps, 0, gap_exponent, constants, sums, origin, m, lanes, *steps)
+        start = end
+
+
+@compiled
+def sweep_segments_backward(
+    table, arithmetic, tape, gaps, scratch, events, total, total_exponent, lanes, first_row, origin, start, stop
+):
+    """:func:`.stripe_sweeps.sweep_backward` over steps stop-1..start of a chunk."""
+    m = table[4]
+    constants, _, gap_exponent, _ = arithmetic
+    rows, before = scratch
+    penalties = _penalty_weights(gaps, gap_exponent)
+    # Where there is no alignment, everything is multiplied by zero, which must not meet an infinity.
+    total_exponent = total_exponent if total != 0 else np.int32(0)
+    while stop > start:
+        begin = segment_start(stop, start, m)
+        first, count = layout.active_lanes(begin, m, lanes)
+        steps = (begin - origin, stop - origin)
+        is_done = count == 0
+        if is_bounded_segment(tape, begin - origin):
+            is_done = sweep_backward_bounded(
+                tape, rows, penalties, events, total, total_exponent, first, count, *steps, before
+            )
+            if not is_done:
+                sums = np.empty(2 * PITCH, tape.dtype)
+                clear_sums(sums)
+                _refill(table, tape, lanes, first_row, origin, begin, stop)
+                sweep_forward(tape, gaps, 0, gap_exponent, constants, sums, origin, m, lanes, *steps)
+        if not is_done:
+            sweep_backward(tape, gaps, 0, gap_exponent, events, 0, total, total_exponent, origin, m, lanes, *steps)
+        stop = begin
