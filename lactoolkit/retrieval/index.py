@@ -13,7 +13,8 @@ import numpy as np
 from lactoolkit.errors import IndexFileError
 from lactoolkit.video.replacing_file import replacing_path
 
-_FORMAT = "lactoolkit-frame-index 1"
+_BLOCK = 4096  # rows that are widened from half precision at a time
+_FORMAT = "lactoolkit-frame-index 2"
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,10 @@ class IndexedVideo:
         Native frame numbers.
     times : ndarray, shape (T,), float64
         Their times in seconds.
-    values : ndarray, shape (T, D)
-        Unit embeddings.
+    values : ndarray, shape (T, D) or (T, K)
+        Unit embeddings, or what they are along the directions of ``basis``.
+    basis : ndarray, shape (K, D), or None
+        Orthonormal rows; None for embeddings as they are.
     """
 
     path: Path
@@ -39,6 +42,14 @@ class IndexedVideo:
     frames: np.ndarray
     times: np.ndarray
     values: np.ndarray
+    basis: np.ndarray | None = None
+
+    def cosines(self, query: np.ndarray) -> np.ndarray:
+        """Cosines (T,) of all frames with a unit embedding (D,)."""
+        if self.basis is not None:
+            query = self.basis.astype(np.float32) @ query
+        blocks = [self.values[k : k + _BLOCK].astype(np.float32) @ query for k in range(0, len(self.values), _BLOCK)]
+        return np.concatenate(blocks)
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ class FrameIndex:
     frame_rate : float or None
         Frames per second that were embedded; None for every frame.
     videos : tuple of IndexedVideo
-        The videos.
+        The videos, along few directions each.
     """
 
     encoder: str
@@ -60,7 +71,7 @@ class FrameIndex:
     videos: tuple[IndexedVideo, ...]
 
     def save(self, path: str | Path) -> None:
-        """Write the index as one ``.npz`` file, embeddings in half precision; it appears when it is complete.
+        """Write the index as one ``.npz`` file, in half precision; it appears when it is complete.
 
         Parameters
         ----------
@@ -84,7 +95,9 @@ class FrameIndex:
                 counts=np.array([len(video.frames) for video in self.videos], dtype=np.int64),
                 frames=_joined([video.frames for video in self.videos], np.int64),
                 times=_joined([video.times for video in self.videos], np.float64),
-                values=_joined([video.values for video in self.videos], np.float16),
+                widths=np.array([video.values.shape[1] for video in self.videos], dtype=np.int64),
+                values=_joined([video.values.ravel() for video in self.videos], np.float16),
+                bases=_joined([np.asarray(video.basis) for video in self.videos], np.float16),
             )
 
     @classmethod
@@ -111,15 +124,17 @@ class FrameIndex:
                 content = {name: arrays[name] for name in arrays.files}
             if str(content["format"]) != _FORMAT:
                 raise IndexFileError(f"{path}: is no index of this version of lac retrieve; make a new one")
-            stops = np.cumsum(content["counts"])
-            if not (len(content["frames"]) == len(content["times"]) == len(content["values"]) == int(stops[-1])):
-                raise ValueError("lengths differ")
-            spans = [slice(stop - count, stop) for stop, count in zip(stops, content["counts"], strict=True)]
-            columns = (content["frames"], content["times"], content["values"])
-            videos = tuple(
-                IndexedVideo(Path(name), digest, *(column[span] for column in columns))
-                for name, digest, span in zip(content["paths"].tolist(), content["sha256"].tolist(), spans, strict=True)
+            counts, widths = content["counts"], content["widths"]
+            values = zip(_split(content["values"], counts * widths), widths, strict=True)
+            columns = (
+                content["paths"].tolist(),
+                content["sha256"].tolist(),
+                _split(content["frames"], counts),
+                _split(content["times"], counts),
+                [flat.reshape(-1, width) for flat, width in values],
+                _split(content["bases"], widths),
             )
+            videos = tuple(IndexedVideo(Path(name), *rest) for name, *rest in zip(*columns, strict=True))
         except FileNotFoundError as error:
             raise IndexFileError(f"{path}: no such index; name the videos to search, and it is made") from error
         except OSError as error:
@@ -128,6 +143,12 @@ class FrameIndex:
             raise IndexFileError(f"{path}: is no index of lac retrieve, or damaged; make a new one") from error
         rate = float(content["frame_rate"])
         return cls(str(content["encoder"]), None if np.isnan(rate) else rate, videos)
+
+
+def _split(column: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    if len(column) != int(counts.sum()):
+        raise ValueError("lengths differ")
+    return np.split(column, np.cumsum(counts)[:-1])
 
 
 def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,13 @@ from lactoolkit.features.process_pool import FailedVideo, joined_reasons, read_a
 from lactoolkit.features.video_embeddings import VideoEmbeddings, embed_video
 from lactoolkit.models.registry import is_checkpoint
 from lactoolkit.retrieval.index import FrameIndex, IndexedVideo
+from lactoolkit.retrieval.low_rank import few_directions
 from lactoolkit.video.digest import file_sha256
 from lactoolkit.video.folders import find_videos
 
 if TYPE_CHECKING:
     from lactoolkit.models.encoders import FrameEncoder
     from lactoolkit.models.trained import TrainedEncoder
-
-_BLOCK = 4096  # rows that are widened from half precision at a time
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,9 @@ def retrieve_frames(
     apart : float
         Seconds by which two found frames of one video must lie apart: neighbours show the same.
     index : path, optional
-        File that keeps the embeddings. Videos are added to it; those whose content has changed are embedded anew,
-        those that are gone are left out of the search with a warning.
+        File that keeps the embeddings, of each video along as few directions as hold them; cosines differ by about .003
+        from those without it. Videos are added to it; those whose content has changed are embedded anew, those that are
+        gone are left out of the search with a warning.
     encoder : str, path, FrameEncoder or TrainedEncoder
         Name of an encoder, a checkpoint, or either of them loaded already.
     weights, device, cache, progress
@@ -160,7 +160,8 @@ def retrieve_frames(
     position = _position(asked, frame, time)
     if known is not None:
         _check_same(known, asked, frame_rate, index)
-    searched, embedded, failed = _collect(find_videos(named) if named else None, known, embed, progress)
+    paths = find_videos(named) if named else None
+    searched, embedded, failed = _collect(paths, known, embed, progress, for_index=index is not None)
     if failed and not searched:
         raise VideoError(joined_reasons(failed))
     if index is not None and (embedded or known is None):
@@ -207,6 +208,8 @@ def _collect(
     known: FrameIndex | None,
     embed: Callable[[Path], VideoEmbeddings],
     progress: bool,
+    *,
+    for_index: bool,
 ) -> tuple[list[IndexedVideo], int, list[FailedVideo]]:
     """Embeddings of all videos to search, from the index where their content is the same.
 
@@ -226,8 +229,12 @@ def _collect(
     def add(path: Path) -> Path:
         digest = file_sha256(path)
         if digest not in videos:
-            entry = by_content.get(digest) or embed(path)
-            videos[digest] = IndexedVideo(path, entry.sha256, entry.frames, entry.times, entry.values)
+            if digest in by_content:
+                videos[digest] = replace(by_content[digest], path=path)
+            else:
+                new = embed(path)
+                values, basis = few_directions(new.values) if for_index else (new.values, None)
+                videos[digest] = IndexedVideo(path, new.sha256, new.frames, new.times, values, basis)
         return path
 
     outcomes = run_items(add, paths)
@@ -238,7 +245,7 @@ def _collect(
 
 def _nearest(videos: Sequence[IndexedVideo], query: np.ndarray, count: int, apart: float) -> tuple[FoundFrame, ...]:
     """Frames in order of falling cosine, each at least ``apart`` seconds from those of its video before it."""
-    similarity = np.concatenate([_cosine(video.values, query) for video in videos])
+    similarity = np.concatenate([video.cosines(query) for video in videos])
     owner = np.repeat(np.arange(len(videos)), [len(video.frames) for video in videos])
     first = np.cumsum([0, *(len(video.frames) for video in videos)])
     chosen: list[FoundFrame] = []
@@ -254,8 +261,3 @@ def _nearest(videos: Sequence[IndexedVideo], query: np.ndarray, count: int, apar
         if len(chosen) == count:
             break
     return tuple(chosen)
-
-
-def _cosine(values: np.ndarray, query: np.ndarray) -> np.ndarray:
-    blocks = [values[k : k + _BLOCK].astype(np.float32) @ query for k in range(0, len(values), _BLOCK)]
-    return np.concatenate(blocks)

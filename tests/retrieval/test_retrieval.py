@@ -13,6 +13,7 @@ from videos import picture_number, render_video
 from lactoolkit.errors import IndexFileError, LacToolkitWarning, ParameterError, VideoError
 from lactoolkit.report.contact_sheet import SheetFrame, write_contact_sheet
 from lactoolkit.retrieval import FrameIndex, retrieve_frames, search
+from lactoolkit.retrieval.low_rank import few_directions
 from lactoolkit.video.digest import file_sha256
 
 
@@ -128,6 +129,53 @@ def test_videos_that_cannot_be_read_are_named_and_left_out(clips):
     assert {one.path.name for one in known.videos} == {"query.mp4", "first.mp4", "second.mp4"}
     with pytest.raises(VideoError, match=r"damaged.mp4: no video; .*gone.mp4: no such file"):
         retrieve_frames(folder / "query.mp4", [damaged, gone], frame=20)
+
+
+def unit_rows(rng, count, spread):
+    rows = rng.normal(size=(count, len(spread))) * spread
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("count", [60, 3000])
+def test_few_directions_hold_nearly_all_of_a_video(count):
+    rng = np.random.default_rng(0)
+    video = unit_rows(rng, count, 0.8 ** np.arange(400))
+    video[30] = np.eye(400)[200]  # of another kind, which the mean does not notice
+    video[33] = 0  # nothing tells it from the video's mean
+    coordinates, basis = (part.astype(np.float32) for part in few_directions(video))
+    np.testing.assert_allclose(basis @ basis.T, np.eye(len(basis)), atol=2e-3)
+    assert len(basis) < 30
+    lost = np.square(video).sum(axis=1) - np.square(coordinates).sum(axis=1)
+    assert lost.mean() < 0.02
+    assert lost[30] < 0.12
+    query = unit_rows(rng, 50, 0.8 ** np.arange(400)).T
+    error = coordinates @ (basis @ query) - video @ query
+    assert error.std() < 0.02
+    assert np.abs(error).max() < 0.1
+
+
+def test_an_index_is_small_and_finds_the_same(clips, monkeypatch):
+    folder, _ = clips
+    rng = np.random.default_rng(0)
+    moments = unit_rows(rng, 40, 0.8 ** np.arange(4000))
+
+    def embed_video(path, encoder, **options):
+        values = moments + 0.2 * unit_rows(rng, 40, 0.8 ** np.arange(4000))
+        result = make_embeddings(path, values / np.linalg.norm(values, axis=1, keepdims=True), frame_rate=10)
+        object.__setattr__(result, "sha256", file_sha256(path))
+        object.__setattr__(result, "encoder", str(encoder))
+        return result
+
+    monkeypatch.setattr(search, "embed_video", embed_video)
+    index = folder / "index.npz"
+    plain = retrieve_frames(folder / "query.mp4", [folder], frame=20, count=2)
+    with_index = [
+        retrieve_frames(folder / "query.mp4", videos, frame=20, count=2, index=index) for videos in ([folder], [])
+    ]
+    for answer in (plain, *with_index):
+        assert {(one.path.name, one.frame) for one in answer.found} == {("first.mp4", 20), ("second.mp4", 20)}
+        assert all(one.similarity > 0.9 for one in answer.found)
+    assert index.stat().st_size < 0.7 * 3 * 40 * 4000 * 2  # the embeddings of three videos in half precision
 
 
 def test_without_videos_there_must_be_an_index(clips):
