@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +114,18 @@ def check_same_run(content: dict[str, Any], config: RunConfig, data_digest: str,
         )
 
 
+@cache  # what runs is what was there when it was imported
 def provenance() -> dict[str, str]:
     """Version and, in a clone, the git revision of this code."""
+    here = Path(__file__)
+    # Installed below a clone of something else, this file is none of its own.
+    is_ours = _git(here.parent, "ls-files", here.name) == here.name
+    return {"lactoolkit": __version__, "git": _git(here.parent, "rev-parse", "HEAD") if is_ours else ""}
+
+
+def _git(folder: Path, *arguments: str) -> str:
     try:
-        revision = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-        ).stdout.strip()
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
     except OSError:  # no git here
-        revision = ""
-    return {"lactoolkit": __version__, "git": revision}
+        return ""
+    return done.stdout.strip()

@@ -16,6 +16,7 @@ from lactoolkit.errors import CheckpointError, EncoderError, OutputError
 from lactoolkit.features.embedding import prepare_features
 from lactoolkit.features.extraction import extract_features
 from lactoolkit.models.checkpoint_file import read_checkpoint, write_checkpoint
+from lactoolkit.training import run_folder
 from lactoolkit.training.run_folder import BEST, LAST
 
 
@@ -100,6 +101,23 @@ def test_a_store_holds_a_checkpoint_s_embeddings(whole_run, takes, tmp_path, fra
     assert (entry.folder / "frames.npy").exists() == (frames is not None)
     assert not (entry.folder / "features.npy").exists()
     assert len(extract_store([video], tmp_path / "store", frames=frames, encoder=checkpoint).skipped) == 1
+
+
+def test_the_revision_of_somebody_else_s_clone_is_not_ours(tmp_path, monkeypatch):
+    def git(*arguments):
+        return subprocess.run(
+            ["git", *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    file = tmp_path / "run_folder.py"
+    file.touch()
+    git("init")
+    git("-c", "user.name=x", "-c", "user.email=x", "commit", "--allow-empty", "-m", "theirs")
+    monkeypatch.setattr(run_folder, "__file__", str(file))
+    provenance = run_folder.provenance.__wrapped__  # the first answer is kept
+    assert provenance()["git"] == ""
+    git("add", file.name)
+    assert provenance()["git"] == git("rev-parse", "HEAD")
 
 
 def test_the_folder_of_a_run_is_told_from_its_checkpoint(whole_run, takes):
