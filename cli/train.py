@@ -118,10 +118,10 @@ def train(
         progress=wants_progress(quiet),
     )
     if leads_its_team():  # of several processes, one speaks
-        click.echo("\n".join(_describe(result, quiet)))
+        click.echo("\n".join(_describe(result, config.training.select, quiet)))
 
 
-def _describe(result: TrainingResult, quiet: bool) -> list[str]:
+def _describe(result: TrainingResult, select: str, quiet: bool) -> list[str]:
     """Lines for the reader."""
     steps = "1 step" if result.steps == 1 else f"{result.steps} steps"
     videos = f"Learned from {result.videos} videos in {steps}"
@@ -129,7 +129,13 @@ def _describe(result: TrainingResult, quiet: bool) -> list[str]:
     if result.skipped:
         videos += f"; {result.skipped} left out (see the warnings)"
     best = click.format_filename(result.best)
-    lines = [f"{videos}.", f"{best}: from step {result.best_step}, validation score {result.best_score:.3f}"]
+    if select == "loss":
+        found = f"validation loss {-result.best_score:.3f}"
+    else:
+        found = f"validation score {result.best_score:.3f}"
+        if result.best_score <= 0:
+            found += ": videos align no better than played backwards; do they show one process, in one order?"
+    lines = [f"{videos}.", f"{best}: from step {result.best_step}, {found}"]
     if not quiet:
         lines.append(f"Use it: lac align A B --encoder {best}")
     return lines

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,8 +29,10 @@ from lactoolkit.errors import (
 from lactoolkit.models.checkpoint_file import read_checkpoint, write_checkpoint
 from lactoolkit.models.map_backbone import MapBackbone
 from lactoolkit.models.temporal import context_rows
+from lactoolkit.training import trainer
 from lactoolkit.training.config import make_config
 from lactoolkit.training.run_folder import BEST, LAST
+from lactoolkit.training.trainer import TrainingResult
 from lactoolkit.video.decoding import read_frames
 
 
@@ -211,6 +214,26 @@ def test_the_paper_preset_is_what_the_paper_lists():
         0.1,
     )
     assert config.loss.variance == 10
+
+
+@pytest.mark.parametrize(
+    ("select", "score", "said"),
+    [
+        ("alignment", 0.7, "validation score 0.700"),
+        ("alignment", -0.1, "validation score -0.100: videos align no better than played backwards"),
+        ("loss", -0.4, "validation loss 0.400"),
+    ],
+)
+def test_the_command_says_how_good_the_best_checkpoint_is(takes, tmp_path, monkeypatch, select, score, said):
+    best = TrainingResult(
+        Path("run/best.pt"), Path("run/last.pt"), 25, score, steps=50, videos=4, held_out=0, skipped=1
+    )
+    monkeypatch.setattr(trainer, "train", lambda *_, **__: best)
+    result = CliRunner().invoke(main, command(takes, tmp_path, training__select=select))
+    lines = result.stdout.splitlines()
+    assert lines[0] == "Learned from 4 videos in 50 steps, validated on the same; 1 left out (see the warnings)."
+    assert lines[1].startswith(f"run/best.pt: from step 25, {said}")
+    assert lines[2] == "Use it: lac align A B --encoder run/best.pt"
 
 
 def test_positions_that_count_frames_are_warned_of(takes, tmp_path):
