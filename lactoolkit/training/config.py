@@ -214,6 +214,8 @@ def _change(tables: dict[str, dict[str, Any]], section: str, changes: Mapping[st
     table = tables.setdefault(section, {})
     if section == "training" and "steps" in changes:
         table["epochs"] = 0  # what is said last counts, and epochs above 0 would win over steps
+    if section == "loss" and changes.get("name", before := table.get("name", "lac")) != before:
+        table.clear()  # options of another loss
     table.update(changes)
 
 

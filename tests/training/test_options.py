@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lactoolkit.errors import ParameterError
+from lactoolkit.losses.tcc import TCCConfig
 from lactoolkit.training.config import config_from_tables, make_config
 
 
@@ -48,6 +49,15 @@ def test_later_sources_win(tmp_path):
     config = make_config("small", file, ["training.batch=8", "training.seed=2"], {("training", "seed"): 3})
     assert (config.training.steps, config.training.batch, config.training.seed) == (7, 8, 3)
     assert config.loss_name == "scl"
+
+
+def test_another_loss_begins_with_its_own_options(tmp_path):
+    assert make_config("paper", assignments=["loss.name=tcc"]).loss == TCCConfig()
+    assert make_config("paper", shortcuts={("loss", "name"): "scl"}).loss_name == "scl"
+    assert make_config("paper", assignments=["loss.name=lac"]).loss.pairs == "within"
+    (tmp_path / "run.toml").write_text(make_config(assignments=["loss.shuffles=2"]).to_toml())
+    assert make_config(file=tmp_path / "run.toml", assignments=["loss.name=gta", "loss.gamma=0.5"]).loss.gamma == 0.5
+    assert make_config(file=tmp_path / "run.toml").loss.shuffles == 2
 
 
 def test_weights_are_found_from_other_folders(tmp_path, monkeypatch):
