@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 
 from lactoolkit.errors import ParameterError
+from lactoolkit.kernels.arrays import as_array
 from lactoolkit.kernels.kernel_cache import compiled
 
 # What one byte of the traceback says about its cell. G is the better of M and X, the state that both M and Y continue.
@@ -246,7 +248,7 @@ def check_penalty(name: str, value: float) -> float:
 
 def _check_table(name: str, table: Any) -> np.ndarray:
     """Return a table as C-contiguous float32 or float64, so that the kernels need two specialisations only."""
-    array = np.asarray(table)
+    array = as_array(name, table)
     if array.ndim != 2:
         raise ParameterError(f"{name} has shape {array.shape}; pass one table of shape (N, M)")
     if array.size == 0:
@@ -343,7 +345,7 @@ def max_expected_accuracy_path(posterior: Any, *, threshold: float = 0.0) -> Loc
     Holmes and Durbin (1998), J. Comput. Biol. 5:493; Do et al. (2005), Genome Res. 15:330.
     """
     table = _check_table("posterior", posterior)
-    if not 0 <= threshold <= 1:
+    if not isinstance(threshold, Real) or not 0 <= threshold <= 1:
         raise ParameterError(f"threshold is {threshold!r}; pass a probability, 0 to 1")
     low, high = table.min(), table.max()
     if not (low >= 0 and high <= 1 + _POSTERIOR_TOLERANCE):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lactoolkit.errors import ParameterError
+from lactoolkit.kernels.arrays import as_array
 from lactoolkit.kernels.worker_pool import default_threads, run_in_order
 
 # A tile of this edge and its products fit the second-level cache together with the rows of the embeddings.
@@ -109,7 +110,7 @@ def check_embeddings(u: Any, v: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     arrays = []
     for name, value in (("u", u), ("v", v)):
-        array = np.asarray(value)
+        array = as_array(name, value)
         if array.ndim != 2 or array.size == 0:
             raise ParameterError(f"{name} has shape {array.shape}; pass embeddings of shape (positions, features)")
         if array.dtype.kind != "f":

@@ -6,10 +6,13 @@ import math
 import numpy as np
 import parasail
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lactoolkit import alignment_posterior
 from lactoolkit.errors import ParameterError
+from lactoolkit.kernels.long_pairs import best_local_path_embeddings
 from lactoolkit.kernels.path_decoding import LocalPath, PathGap, best_local_path, max_expected_accuracy_path
 
 
@@ -196,6 +199,8 @@ def test_two_runs_give_the_same_path():
         (np.zeros((2, 3), dtype=int), "dtype int64"),
         (np.array([[0.0, np.nan]]), "nan"),
         (np.array([[0.0, np.inf]]), "inf"),
+        ([[1.0, 2.0], [3.0]], "not an array of numbers"),
+        (torch.zeros(2, 3).to_sparse(), "not an array of numbers"),
     ],
 )
 def test_bad_tables_are_named(table, message):
@@ -213,10 +218,22 @@ def test_bad_penalties_are_named(bad):
         best_local_path(np.zeros((2, 2)), 1.0, bad)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_tensors_are_taken_as_they_come(dtype):
+    similarity = torch.tensor([[2.0, -1.0, -1.0], [-1.0, -1.0, 2.0]], dtype=dtype, requires_grad=True)
+    path = best_local_path(similarity, 1.0, 0.5)
+    assert (path.score, path.pairs.tolist()) == (3.0, [[0, 0], [1, 2]])
+    path = max_expected_accuracy_path(alignment_posterior(similarity, 1.0, 0.5, 0.1))
+    assert path.pairs.tolist() == [[0, 0], [1, 2]]
+    path = best_local_path_embeddings(similarity, torch.eye(3, dtype=dtype, requires_grad=True), 1.0, 0.5)
+    assert (path.score, path.pairs.tolist()) == (3.0, [[0, 0], [1, 2]])
+
+
 def test_similarities_are_no_posteriors():
     with pytest.raises(ParameterError, match=r"posterior ranges from -2\.0"):
         max_expected_accuracy_path(np.array([[0.5, -2.0]]))
     with pytest.raises(ParameterError, match=r"to 3\.0"):
         max_expected_accuracy_path(np.array([[0.5, 3.0]]))
-    with pytest.raises(ParameterError, match="threshold is 2"):
-        max_expected_accuracy_path(np.array([[0.5]]), threshold=2)
+    for threshold in (2, math.nan, "0.5", None):
+        with pytest.raises(ParameterError, match=f"threshold is {threshold!r}"):
+            max_expected_accuracy_path(np.array([[0.5]]), threshold=threshold)
