@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from lactoolkit.models.encoders import FrameEncoder
 
-_BATCH_SIZE = 4  # stays in a core's cache; where networks run on a GPU, decoding sets the pace
+_BATCH_SIZE = 4  # stays in a core's cache
 # Decoded and waiting for the network, at most: as many as are decoded while torch is imported; 40 MB.
 _PENDING_BATCHES = 64
 _LARGEST_HALF = float(np.finfo(np.float16).max)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
@@ -20,11 +21,14 @@ Result = TypeVar("Result")
 
 
 class NetworkPool:
-    """Encodes batches of frames, each on one thread with one core.
+    """Encodes batches of frames, each on one thread with one core; on a CUDA device, all on one lasting thread.
 
     Batches side by side need no barriers. Splitting each batch over all cores has one behind every layer, where a core
     that is busy with decoding or with another process keeps all others waiting: on two cores that decode at the same
     time it took twice the processor time.
+
+    On a CUDA device torch plans every convolution anew in every thread that it meets it in. Threads that end with their
+    video would have that done for each video.
 
     Parameters
     ----------
@@ -53,11 +57,12 @@ class NetworkPool:
         encoder = self._loading.result()
         import torch
 
+        if encoder.mean.device.type == "cuda":
+            return _card_thread().submit(_without_gradients, job, encoder).result()
         if not getattr(self._prepared, "done", False):
             torch.set_num_threads(1)
             self._prepared.done = True
-        with torch.inference_mode():
-            return job(encoder)
+        return _without_gradients(job, encoder)
 
     def __enter__(self) -> NetworkPool:
         return self
@@ -72,6 +77,18 @@ class NetworkPool:
 
             # Threads that start from now on would take over the single core.
             torch.set_num_threads(self._threads_before)
+
+
+@functools.cache
+def _card_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="encoder on a card")
+
+
+def _without_gradients(job: Callable[[FrameEncoder], Result], encoder: FrameEncoder) -> Result:
+    import torch
+
+    with torch.inference_mode():
+        return job(encoder)
 
 
 def _thread_count() -> int:

@@ -204,7 +204,7 @@ def test_errors_reach_the_caller(tmp_path, clip):
 
 def test_an_encoder_that_fails_stops_the_run_at_once(clip):
     class Broken(torch.nn.Module):
-        identity, tap_sizes = "broken", (1,)
+        identity, tap_sizes, mean = "broken", (1,), torch.zeros(3)
 
         def forward(self, images):
             raise RuntimeError("out of memory")
@@ -215,7 +215,7 @@ def test_an_encoder_that_fails_stops_the_run_at_once(clip):
 
 def test_other_warnings_pass_through(clip):
     class Warns(torch.nn.Module):
-        identity, tap_sizes = "warns", (4,)
+        identity, tap_sizes, mean = "warns", (4,), torch.zeros(3)
 
         def forward(self, images):
             warnings.warn("from the network", UserWarning, stacklevel=1)
