@@ -21,7 +21,7 @@ COLUMNS = (
     ("every frame", "phase_agreement_carried", "whole", "any", 3),
     ("not near a boundary", "phase_agreement_inside", "whole", "any", 2),
     ("boundary error", "boundary_error", "whole", "any", 1),
-    ("IoU", "core_iou", "whole", "any", 2),
+    ("IoU", "core_iou", "whole", "any", 3),
 )
 FURTHER = (
     ("AP@10", "ap_10", "whole", "any", 2),
