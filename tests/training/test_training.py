@@ -31,6 +31,7 @@ from lactoolkit.models.map_backbone import MapBackbone
 from lactoolkit.models.temporal import context_rows
 from lactoolkit.training import trainer
 from lactoolkit.training.config import make_config
+from lactoolkit.training.run import TrainingRun
 from lactoolkit.training.run_folder import BEST, LAST
 from lactoolkit.training.trainer import TrainingResult
 from lactoolkit.video.decoding import read_frames
@@ -114,8 +115,6 @@ def test_two_processes_give_the_result_of_one_with_the_whole_batch(whole_run, ta
 
 
 def test_ctrl_c_finishes_the_step_and_writes_the_checkpoint(takes, tmp_path, monkeypatch):
-    from lactoolkit.training.run import TrainingRun
-
     take_step = TrainingRun.take_step
 
     def interrupted(run):
@@ -160,26 +159,54 @@ def test_weights_that_grow_beyond_all_numbers_stop_the_run(takes, tmp_path, vali
     assert not (tmp_path / "run" / LAST).exists()
 
 
-def test_an_unfrozen_stage_is_trained_and_kept(tmp_path):
-    # Every picture passes the network in float32: few of them.
-    folder = tmp_path / "short"
+# Every picture passes the network in float32: few of them.
+ON_PICTURES = {
+    "features__inputs": "maps",
+    "features__untrained_weight": 0,
+    "features__unfreeze": "stage5",
+    "model__stem": "convolution",
+    "model__stem_width": 8,
+    "model__context_stride": 2,
+    "clips__frames": 2,
+    "training__steps": 2,
+    "training__batch": 2,
+    "training__validate_every": 1,
+    "training__select": "loss",
+}
+
+
+def render_short(folder):
     folder.mkdir()
     for number in range(4):
         render_video(folder / f"{number}.mp4", count=5 + number)
-    changes = {
-        "features__inputs": "maps",
-        "features__untrained_weight": 0,
-        "features__unfreeze": "stage5",
-        "model__stem": "convolution",
-        "model__stem_width": 8,
-        "model__context_stride": 2,
-        "clips__frames": 2,
-        "training__steps": 2,
-        "training__batch": 2,
-        "training__validate_every": 1,
-        "training__select": "loss",
-    }
-    result = run(folder, tmp_path / "run", **changes)
+    return folder
+
+
+def test_a_run_on_pictures_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+    folder = render_short(tmp_path / "short")
+    run(folder, tmp_path / "whole", **ON_PICTURES)
+    take_step = TrainingRun.take_step
+
+    def stopped(run):
+        if run.step == 1:
+            raise KeyboardInterrupt
+        return take_step(run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingRun, "take_step", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, tmp_path / "run", **ON_PICTURES)
+    run(folder, tmp_path / "run", resume=True, **ON_PICTURES)
+    whole, resumed = (read_checkpoint(tmp_path / name / LAST) for name in ("whole", "run"))
+    assert whole["step"] == resumed["step"] == 2
+    for part in ("temporal", "maps"):  # running means of batch normalisation among them
+        for name, value in whole["encoder"][part].items():
+            assert torch.equal(resumed["encoder"][part][name], value), name
+
+
+def test_an_unfrozen_stage_is_trained_and_kept(tmp_path):
+    folder = render_short(tmp_path / "short")
+    result = run(folder, tmp_path / "run", **ON_PICTURES)
     with open(tmp_path / "run" / "log.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     found = [float(row["validation_loss"]) for row in rows]
