@@ -8,16 +8,18 @@ import torch
 from torch import Tensor
 
 
-def is_eager(similarity: Tensor) -> bool:
+def is_eager(tensor: Tensor) -> bool:
     """Whether plain tensors are computed with, so that torch's dispatcher would arrive at our functions unchanged.
 
     Its two calls back into Python take as long as the kernels need for a small batch.
     """
     return (
         not torch.compiler.is_compiling()
-        and type(similarity) in (Tensor, torch.nn.Parameter)
+        and type(tensor) in (Tensor, torch.nn.Parameter)
         and torch._C._len_torch_dispatch_stack() == 0
         and not torch._C._are_functorch_transforms_active()
+        # A batch of gradients (is_grads_batched) looks like one, but has no memory of its own.
+        and torch._C._has_storage(tensor)
     )
 
 

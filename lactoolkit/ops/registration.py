@@ -245,7 +245,8 @@ class _ScoreFunction(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         similarity, gap_open, gap_extend, lengths, *tensors = ctx.saved_tensors
         inputs = (similarity, gap_open, gap_extend)
-        if torch.is_grad_enabled():
+        # A gradient that is itself to be differentiated, or one of a batch of gradients.
+        if torch.is_grad_enabled() or not is_eager(gradients[0]):
             _, *derivatives = posterior(*inputs, lengths, *ctx.settings)
             derivatives = [gradients[0].view(-1, 1, 1) * derivative for derivative in derivatives]
         else:
@@ -287,7 +288,7 @@ class _PosteriorFunction(torch.autograd.Function):
 
 def _scale(derivatives: Tensor, factors: Tensor, backend: str) -> Tensor:
     """Derivatives (B, N, M) times one factor for each pair, without torch's threads where ours can do it."""
-    is_plain = is_eager(derivatives) and not torch.is_grad_enabled() and derivatives.is_contiguous()
+    is_plain = is_eager(factors) and not torch.is_grad_enabled() and derivatives.is_contiguous()
     if is_plain and derivatives.device.type == "cpu" and derivatives.numel() >= validation.PARALLEL_NUMBERS:
         kernels = load_backend(backend, derivatives.device)
         if kernels is not backend_torch:

@@ -232,6 +232,26 @@ def test_late_derivatives_are_those_of_the_posterior(shapes, monkeypatch):
         for value, late in zip(values, derivatives(create_graph), strict=True):
             torch.testing.assert_close(late, value, rtol=1e-14, atol=1e-15)
     assert backend.asked == [False, True]
+    scores = soft_smith_waterman(*leaves, 0.8, lengths=[[5, 4], [2, 3]])
+    batched = torch.autograd.grad(scores, leaves[:2], torch.stack((upstream, -upstream)), is_grads_batched=True)
+    assert backend.asked == [False, True]
+    for value, both in zip(expected[0], batched, strict=True):
+        torch.testing.assert_close(both, torch.stack((value, -value)), rtol=1e-14, atol=1e-15)
+
+
+# The larger table is scaled by the kernels' threads on a CPU.
+@pytest.mark.parametrize("size", [(6, 5), (130, 130)])
+def test_a_batch_of_gradients_is_one_gradient_after_the_other(lane, size):
+    similarity, gap_open, gap_extend = random_problem(2, *size, seed=38)
+    leaves = leaves_on(lane, (similarity, gap_open[:1, :1, :1], gap_extend))
+    scores = soft_smith_waterman(*leaves, 0.8, backend=lane.backend)
+    upstreams = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, -0.5]], dtype=torch.float64, device=lane.device)
+    batched = torch.autograd.grad(scores, leaves, upstreams, is_grads_batched=True, retain_graph=True)
+    for row, upstream in enumerate(upstreams):
+        for together, alone in zip(
+            batched, torch.autograd.grad(scores, leaves, upstream, retain_graph=True), strict=True
+        ):
+            torch.testing.assert_close(together[row], alone, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 1), ()])
