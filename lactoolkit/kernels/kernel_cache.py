@@ -4,7 +4,8 @@ numba's own cache keeps a function as long as the one file that defines it stays
 functions and constants of several modules, so that after an upgrade one kernel would go on with the memory layout of
 the old version beside another one with that of the new. It also writes an index of numbered files before the files
 themselves, so that two processes that compile at once can swap each other's code. Here a compiled function lies in one
-file, named after the source of all kernels, the argument types and the processor, and put in place by a rename.
+file, named after the source of all kernels, the version of Python, the argument types and the processor, and put in
+place by a rename.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import hashlib
 import logging
 import os
 import pickle
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -73,7 +75,7 @@ class _KernelFiles:
         self._name = name
 
     def _path(self, key: Any) -> Path:
-        digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{sys.implementation.cache_tag} {key!r}".encode()).hexdigest()[:16]
         return self._folder / f"{self._name}.{_source_stamp()}.{digest}.nbc"
 
     def load(self, key: Any) -> Any:

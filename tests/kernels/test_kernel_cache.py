@@ -67,6 +67,17 @@ def test_a_file_that_belongs_to_another_key_is_not_used(tmp_path):
     assert store.load("float32") is None
 
 
+def test_each_version_of_python_has_files_of_its_own(tmp_path, monkeypatch):
+    store = kernel_cache._KernelFiles(tmp_path, "kernel")
+    store.save("float32", "older")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.implementation, "cache_tag", "cpython-399")
+        assert store.load("float32") is None
+        store.save("float32", "newer")
+        assert store.load("float32") == "newer"
+    assert store.load("float32") == "older"
+
+
 def test_a_folder_without_space_or_rights_costs_only_time(tmp_path, monkeypatch, caplog):
     store = kernel_cache._KernelFiles(tmp_path / "missing", "kernel")
     with caplog.at_level("DEBUG", "lactoolkit"):
