@@ -54,8 +54,17 @@ def write_checkpoint(content: Mapping[str, Any], path: Path) -> None:
         raise
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(
+    path: str | Path, remedy: str = "name a file that `lac train` wrote (RUN/best.pt; RUN/last.pt may be intact)"
+) -> dict[str, Any]:
     """Read a checkpoint that :func:`write_checkpoint` wrote, onto the CPU.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    remedy : str
+        What to do where it is damaged or something else, for the message.
 
     Raises
     ------
@@ -74,16 +83,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:  # torch's own message tells how to run what is in the file
         raise CheckpointError(
             f"checkpoint {path}: refused, and nothing in it has been run: it asks for more than tensors and "
-            "plain data, which no file of `lac train` does; name RUN/best.pt of a training run"
+            f"plain data, which no file of `lac train` does; {remedy}"
         ) from error
     except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise CheckpointError(
-            f"checkpoint {path}: damaged, or not a checkpoint ({reason}); name a file that `lac train` wrote "
-            "(RUN/best.pt; RUN/last.pt may be intact)"
-        ) from error
+        raise CheckpointError(f"checkpoint {path}: damaged, or not a checkpoint ({reason}); {remedy}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"checkpoint {path}: not written by `lac train`; name RUN/best.pt of a training run")
+        raise CheckpointError(f"checkpoint {path}: not written by `lac train`; {remedy}")
     if content["version"] not in _READABLE:
         raise CheckpointError(
             f"checkpoint {path}: format version {content['version']}, this lactoolkit reads up to {VERSION}; "

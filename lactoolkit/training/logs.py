@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import os
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lactoolkit.errors import OutputError
+from lactoolkit.errors import LacToolkitWarning, OutputError
 from lactoolkit.training.progress_plot import write_progress_plot
 from lactoolkit.training.validation import Validation
 
@@ -95,9 +96,16 @@ class _translated:
 def _read_rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
-    with open(path, newline="", encoding="utf-8") as file:
-        # A run that was killed may have left half a row at the end.
-        return [row for row in csv.DictReader(file) if None not in row.values()]
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            # A run that was killed may have left half a row at the end.
+            rows = [row for row in csv.DictReader(file) if None not in row.values()]
+        if any(not row.keys() >= {"step", "loss", "validation_score"} for row in rows):
+            raise ValueError("columns are missing")
+    except (ValueError, csv.Error) as error:
+        warnings.warn(f"{path}: damaged ({error}); the log begins anew", LacToolkitWarning, stacklevel=2)
+        return []
+    return rows
 
 
 def _event_writer(folder: Path, first_step: int) -> Any:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lactoolkit.errors import ParameterError, TrainingError
+from lactoolkit.errors import CheckpointError, ParameterError, TrainingError
 from lactoolkit.losses.registry import make_loss
 from lactoolkit.models.checkpoint_file import write_checkpoint
 from lactoolkit.models.map_backbone import MapBackbone, embed_frames
@@ -118,10 +118,12 @@ class TrainingRun:
         )
         self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
         if content is not None:
-            state = content["training"]
-            self.module.loss.load_state_dict(state["loss"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.step, self.best_step, self.best_score = state["step"], state["best_step"], state["best_score"]
+            try:
+                self._restore(content["training"])
+            except (KeyError, TypeError, RuntimeError, ValueError) as error:
+                raise CheckpointError(
+                    f"checkpoint {LAST}: its training state is not whole ({error!r}); start anew with --overwrite"
+                ) from error
         self.engine: nn.Module = self.module
         if team.size > 1:
             if on_cuda:
@@ -133,6 +135,11 @@ class TrainingRun:
         logger.debug("CUDA graph of the step: %s", reason or "yes")
         if not reason:
             self.gradients = GraphedStep(step)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.module.loss.load_state_dict(state["loss"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.best_step, self.best_score = state["step"], state["best_step"], state["best_score"]
 
     @property
     def has_held_out(self) -> bool:

@@ -62,9 +62,10 @@ def open_run(folder: Path, *, resume: bool, overwrite: bool) -> dict[str, Any] |
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{folder}: is not writable; choose another folder")
     if resume and (folder / LAST).exists():
-        content = read_checkpoint(folder / LAST)
-        if "training" not in content:
-            raise CheckpointError(f"checkpoint {folder / LAST}: holds no training state; start anew with --overwrite")
+        remedy = "start anew with --overwrite"
+        content = read_checkpoint(folder / LAST, remedy)
+        if not {"config", "encoder", "training"} <= content.keys():
+            raise CheckpointError(f"checkpoint {folder / LAST}: holds no training state; {remedy}")
         return content
     return None
 

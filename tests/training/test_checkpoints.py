@@ -1,6 +1,7 @@
 """Checkpoints: used, damaged, refused, and disks that are full."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,9 +11,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 from lactoolkit.cli import main
+from training_runs import run
 
 from lactoolkit import embed_video, extract_store, load_trained_encoder
-from lactoolkit.errors import CheckpointError, EncoderError, OutputError
+from lactoolkit.errors import CheckpointError, EncoderError, LacToolkitWarning, OutputError
 from lactoolkit.features.embedding import prepare_features
 from lactoolkit.features.extraction import extract_features
 from lactoolkit.models.checkpoint_file import read_checkpoint, write_checkpoint
@@ -88,6 +90,29 @@ def test_a_checkpoint_that_asks_for_more_than_data_is_refused(tmp_path, monkeypa
         load_trained_encoder("best.pt")
     assert "weights_only" not in str(caught.value)
     assert os.listdir() == ["best.pt"]
+
+
+@pytest.mark.parametrize("lost", ["optimiser", "best_step", "loss"])
+def test_a_run_does_not_go_on_from_half_a_state(whole_run, takes, tmp_path, lost):
+    folder = tmp_path / "run"
+    shutil.copytree(whole_run[0], folder)
+    content = read_checkpoint(folder / LAST)
+    del content["training"][lost]
+    write_checkpoint(content, folder / LAST)
+    with pytest.raises(CheckpointError, match=f"not whole.*{lost}.*--overwrite"):
+        run(takes, folder, resume=True)
+    (folder / LAST).write_bytes(b"PK")
+    with pytest.raises(CheckpointError, match=r"last\.pt: damaged.*start anew with --overwrite"):
+        run(takes, folder, resume=True)
+
+
+@pytest.mark.parametrize("damage", [b"\xac\0\xff", b"a,b\n1,2\n"])
+def test_a_damaged_log_begins_anew(whole_run, takes, tmp_path, damage):
+    folder = tmp_path / "run"
+    shutil.copytree(whole_run[0], folder)
+    (folder / "log.csv").write_bytes(damage)
+    with pytest.warns(LacToolkitWarning, match=r"log\.csv: damaged"):
+        assert run(takes, folder, resume=True).best_step == whole_run[1].best_step
 
 
 @pytest.mark.parametrize("frames", [None, "array"])
