@@ -19,7 +19,7 @@ from lactoolkit.kernels.scaled_numbers import float_as_exponent, power_of_two, s
 from lactoolkit.kernels.stripe_bounded_sweeps import is_tame
 from lactoolkit.kernels.stripe_layout import CHUNK, EDGE, GAP_STEP, GROUP, LANES, PITCH, STEP, TANGENT_STEP
 from lactoolkit.kernels.stripe_segments import new_scratch, sweep_segments_backward, sweep_segments_forward
-from lactoolkit.kernels.stripe_sweeps import SUM_EXPONENT, clear_sums, sweep_backward, sweep_forward
+from lactoolkit.kernels.stripe_sweeps import SUM_EXPONENT, clear_sums
 from lactoolkit.kernels.stripe_tangent_sweeps import (
     SUM_TANGENT,
     sweep_backward_tangent,
@@ -113,10 +113,11 @@ def forward_group(table, arithmetic, tangents, stripe, group, span, tape, gaps, 
 
     ``edges[k]`` is the row before stripe k, (M, 4 or 7); the one after this stripe is filled. ``totals`` (stripes,
     chunks, 3) receives the sum of M over each chunk: value, exponent, tangent. The second time (``again``) the group
-    starts from ``checkpoints``, and only the tape is filled.
+    starts from ``checkpoints``, and only the tape is filled. ``again`` is a ``bool_``, since a literal would be compiled
+    for itself.
     """
     similarity, opening, extension, n, m, b = table
-    constants, negated, gap_exponent, tame = arithmetic
+    constants, negated, gap_exponent, _ = arithmetic
     step = STEP if tangents is None else TANGENT_STEP
     first = stripe * LANES
     lanes = layout.count_lanes(n, first)
@@ -147,10 +148,9 @@ def forward_group(table, arithmetic, tangents, stripe, group, span, tape, gaps, 
         if tangents is None:
             layout.clear_corners(tape, step, origin, m, lanes, start, stop)
             clear_sums(sums)
-            if tame:
-                sweep_segments_forward(table, arithmetic, tape, gaps, scratch, sums, lanes, first, origin, start, stop)
-            else:
-                sweep_forward(tape, gaps, gap_step, gap_exponent, constants, sums, *steps)
+            sweep_segments_forward(
+                table, arithmetic, tape, gaps, gap_step, scratch, sums, lanes, first, origin, start, stop
+            )
         else:
             place = (first, n, m, start, stop)
             layout.skew(tape, step, origin, layout.WEIGHT_RATE, tangents[0][b], constants[4], lanes, *place, 0 * one)
@@ -196,7 +196,7 @@ def backward_group(
     ``gap_sums`` (stripes, chunks, 2) receives each chunk's share.
     """
     _, opening, _, n, m, _ = table
-    _, _, gap_exponent, tame = arithmetic
+    _, _, gap_exponent, _ = arithmetic
     step = STEP if tangents is None else TANGENT_STEP
     first = stripe * LANES
     lanes = layout.count_lanes(n, first)
@@ -218,12 +218,11 @@ def backward_group(
         layout.place_below(tape, step, origin, edges[stripe + 1], m, lanes, start, stop)
         steps = (origin, m, lanes, start - origin, stop - origin)
         events[:] = 0.0
-        if tangents is None and tame:
+        if tangents is None:
             sweep_segments_backward(
-                table, arithmetic, tape, gaps, scratch, events, inverse, total[2], lanes, first, origin, start, stop
-            )
-        elif tangents is None:
-            sweep_backward(tape, gaps, gap_step, gap_exponent, events, events_step, inverse, total[2], *steps)
+                table, arithmetic, tape, gaps, gap_step, scratch, events, events_step, inverse, total[2], lanes, first,
+                origin, start, stop,
+            )  # fmt: skip
         else:
             rate = tape.dtype.type(total[1] / total[0] if total[0] != 0.0 else 0.0)
             sweep_backward_tangent(
@@ -277,7 +276,9 @@ def score_pair(table, arithmetic, tangents, allow_empty, workspace):
     totals = np.empty((stripes, chunks, 3))
     for s in range(stripes):
         for g in range(groups):
-            forward_group(table, arithmetic, tangents, s, g, GROUP, tape, gaps, edges, checkpoints, totals, False)
+            forward_group(
+                table, arithmetic, tangents, s, g, GROUP, tape, gaps, edges, checkpoints, totals, np.bool_(False)
+            )
     return grand_total(totals, allow_empty)
 
 
@@ -306,7 +307,9 @@ def differentiate_pair(table, arithmetic, tangents, allow_empty, workspace, resu
     for s in range(stripes):
         tape, gaps = workspace[s % kept * size : (s % kept + 1) * size], all_gaps[s % len(all_gaps)]
         for g in range(groups):
-            forward_group(table, arithmetic, tangents, s, g, span, tape, gaps, edges, checkpoints, totals, False)
+            forward_group(
+                table, arithmetic, tangents, s, g, span, tape, gaps, edges, checkpoints, totals, np.bool_(False)
+            )
     total = grand_total(totals, allow_empty)
     layout.clear_edge(edges[stripes])
     gap_sums = np.empty((stripes, chunks, 2))
@@ -315,7 +318,9 @@ def differentiate_pair(table, arithmetic, tangents, allow_empty, workspace, resu
         tape, gaps = workspace[s % kept * size : (s % kept + 1) * size], all_gaps[s % len(all_gaps)]
         for g in range(groups - 1, -1, -1):
             if not keep:
-                forward_group(table, arithmetic, tangents, s, g, span, tape, gaps, edges, checkpoints, totals, True)
+                forward_group(
+                    table, arithmetic, tangents, s, g, span, tape, gaps, edges, checkpoints, totals, np.bool_(True)
+                )
             backward_group(table, arithmetic, tangents, s, g, span, tape, gaps, edges, carry, total, results, gap_sums)
     if opening.size == 1:
         add_gap_sums(gap_sums, results)

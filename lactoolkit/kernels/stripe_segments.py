@@ -35,64 +35,77 @@ def _penalty_weights(gaps, gap_exponent):
 
 
 @compiled
-def _refill(table, tape, lanes, first_row, origin, start, stop):
-    """Bring the similarities of some steps back onto the tape."""
+def _sweep_exactly(table, arithmetic, tape, gaps, gap_step, sums, lanes, first_row, origin, start, stop, is_lost):
+    """Sweep forward with an exponent for each cell; ``is_lost`` brings the similarities back onto the tape first."""
     similarity, _, _, n, m, _ = table
-    one = tape.dtype.type(1.0)
-    layout.skew(tape, STEP, origin, layout.WEIGHT, similarity, one, lanes, first_row, n, m, start, stop, -one * np.inf)
-    layout.clear_corners(tape, STEP, origin, m, lanes, start, stop)
+    constants, _, gap_exponent, _ = arithmetic
+    if is_lost:
+        place = (lanes, first_row, n, m, start, stop)
+        layout.skew(tape, STEP, origin, layout.WEIGHT, similarity, tape.dtype.type(1.0), *place, -np.inf)
+        layout.clear_corners(tape, STEP, origin, m, lanes, start, stop)
+    steps = (start - origin, stop - origin)
+    sweep_forward(tape, gaps, gap_step, gap_exponent, constants, sums, origin, m, lanes, *steps)
 
 
 @compiled
-def sweep_segments_forward(table, arithmetic, tape, gaps, scratch, sums, lanes, first_row, origin, start, stop):
+def sweep_segments_forward(
+    table, arithmetic, tape, gaps, gap_step, scratch, sums, lanes, first_row, origin, start, stop
+):
     """:func:`.stripe_sweeps.sweep_forward` over steps start..stop-1 of a chunk.
 
     After a segment whose numbers left the range, the rest of the chunk is swept exactly.
     """
     m = table[4]
-    constants, _, gap_exponent, _ = arithmetic
+    constants, _, gap_exponent, is_bounded = arithmetic
     rows, before = scratch
     penalties = _penalty_weights(gaps, gap_exponent)
-    is_bounded = True
-    while start < stop:
+    is_lost = False
+    while is_bounded and start < stop:
         end = segment_stop(start, stop, m)
         first, count = layout.active_lanes(start, m, lanes)
         steps = (start - origin, end - origin)
-        if is_bounded and count > 0:
-            is_bounded = sweep_forward_bounded(tape, rows, penalties, constants, sums, first, count, *steps, before)
-            if not is_bounded:
-                _refill(table, tape, lanes, first_row, origin, start, end)
-        mark_segment(tape, start - origin, is_bounded and count > 0)
-        if not is_bounded:
-            sweep_forward(tape, gaps, 0, gap_exponent, constants, sums, origin, m, lanes, *steps)
-        start = end
+        is_bounded = count == 0 or sweep_forward_bounded(
+            tape, rows, penalties, constants, sums, first, count, *steps, before
+        )
+        is_lost = not is_bounded
+        mark_segment(tape, start - origin, is_bounded)
+        start = end if is_bounded else start
+    if start < stop:
+        for d in range(start, stop if arithmetic[3] else start):
+            mark_segment(tape, d - origin, False)
+        _sweep_exactly(table, arithmetic, tape, gaps, gap_step, sums, lanes, first_row, origin, start, stop, is_lost)
 
 
 @compiled
 def sweep_segments_backward(
-    table, arithmetic, tape, gaps, scratch, events, total, total_exponent, lanes, first_row, origin, start, stop
-):
+    table, arithmetic, tape, gaps, gap_step, scratch, events, events_step, total, total_exponent, lanes, first_row,
+    origin, start, stop,
+):  # fmt: skip
     """:func:`.stripe_sweeps.sweep_backward` over steps stop-1..start of a chunk."""
     m = table[4]
-    constants, _, gap_exponent, _ = arithmetic
+    _, _, gap_exponent, is_tame = arithmetic
     rows, before = scratch
     penalties = _penalty_weights(gaps, gap_exponent)
     # Where there is no alignment, everything is multiplied by zero, which must not meet an infinity.
     total_exponent = total_exponent if total != 0 else np.int32(0)
-    while stop > start:
-        begin = segment_start(stop, start, m)
+    end = stop
+    while end > start:
+        begin = segment_start(end, start, m) if is_tame else start
         first, count = layout.active_lanes(begin, m, lanes)
-        steps = (begin - origin, stop - origin)
-        is_done = count == 0
-        if is_bounded_segment(tape, begin - origin):
+        steps = (begin - origin, end - origin)
+        is_done = is_tame and count == 0
+        if is_tame and count > 0 and is_bounded_segment(tape, begin - origin):
             is_done = sweep_backward_bounded(
                 tape, rows, penalties, events, total, total_exponent, first, count, *steps, before
             )
             if not is_done:
                 sums = np.empty(2 * PITCH, tape.dtype)
                 clear_sums(sums)
-                _refill(table, tape, lanes, first_row, origin, begin, stop)
-                sweep_forward(tape, gaps, 0, gap_exponent, constants, sums, origin, m, lanes, *steps)
+                _sweep_exactly(
+                    table, arithmetic, tape, gaps, gap_step, sums, lanes, first_row, origin, begin, end, not is_done
+                )
         if not is_done:
-            sweep_backward(tape, gaps, 0, gap_exponent, events, 0, total, total_exponent, origin, m, lanes, *steps)
-        stop = begin
+            sweep_backward(
+                tape, gaps, gap_step, gap_exponent, events, events_step, total, total_exponent, origin, m, lanes, *steps
+            )
+        end = begin
