@@ -113,8 +113,8 @@ def forward_group(table, arithmetic, tangents, stripe, group, span, tape, gaps, 
 
     ``edges[k]`` is the row before stripe k, (M, 4 or 7); the one after this stripe is filled. ``totals`` (stripes,
     chunks, 3) receives the sum of M over each chunk: value, exponent, tangent. The second time (``again``) the group
-    starts from ``checkpoints``, and only the tape is filled. ``again`` is a ``bool_``, since a literal would be compiled
-    for itself.
+    starts from ``checkpoints``, and only the tape is filled. ``again`` is a ``bool_``: each literal would have a
+    compiled form of its own.
     """
     similarity, opening, extension, n, m, b = table
     constants, negated, gap_exponent, _ = arithmetic
