@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lactoolkit.errors import TrainingError
-from lactoolkit.video.layouts import read_dataset
+from lactoolkit.errors import ManifestError, TrainingError
+from lactoolkit.video.layouts import detect_layout, read_dataset
 
 
 def training_sources(source: str | Path) -> list[tuple[Path, str]]:
@@ -21,7 +21,16 @@ def training_sources(source: str | Path) -> list[tuple[Path, str]]:
     TrainingError
         If there is no video to learn from, or videos come as images.
     """
-    items = read_dataset(source)
+    layout = detect_layout(source)
+    try:
+        items = read_dataset(source, layout)
+    except ManifestError as error:
+        if layout in ("csv", "folder"):
+            raise
+        raise ManifestError(
+            f"{error}; {source} looks like a data set ({layout}): if it is just a folder of videos, list them "
+            f"(lac manifest {source} --layout folder -o LIST.csv) and give LIST.csv"
+        ) from error
     if any(item.images is not None for item in items):
         raise TrainingError(
             f"{source}: its videos are folders of images; make videos of them (lac manifest {source} -o LIST.csv) and "

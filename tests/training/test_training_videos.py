@@ -13,7 +13,7 @@ from scipy.io import savemat
 from training_runs import losses, run
 from videos import render_video
 
-from lactoolkit.errors import TrainingError, VideoError, VideoWarning
+from lactoolkit.errors import ManifestError, TrainingError, VideoError, VideoWarning
 from lactoolkit.training.data import LoadedVideo
 from lactoolkit.training.held_out import hold_out
 from lactoolkit.training.sources import training_sources
@@ -60,6 +60,16 @@ def test_a_data_set_s_own_split_is_heeded(takes, tmp_path):
     for split, some in (("train", entries[:2]), ("val", entries[2:])):
         (tmp_path / f"{split}.pkl").write_bytes(pickle.dumps(some))
     assert [path.stem for path, _ in training_sources(tmp_path)] == ["take0", "take1"]
+
+
+def test_a_folder_that_only_looks_like_a_data_set(takes, tmp_path):
+    shutil.copy(takes / "take0.mp4", tmp_path)
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "index.json").write_text("{}")
+    with pytest.raises(ManifestError, match=r"index\.json: not an index.*--layout folder -o LIST\.csv"):
+        training_sources(tmp_path)
+    with pytest.raises(ManifestError, match=r"no such file"):
+        training_sources(tmp_path / "none.csv")
 
 
 def test_a_data_set_of_images_is_to_be_listed_first(tmp_path):
