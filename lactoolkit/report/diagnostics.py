@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import platform
@@ -238,9 +239,10 @@ def describe_numba_cuda() -> dict[str, Any]:
     try:
         from numba import cuda
 
+        # numba.cuda loads this only when it first compiles. It uses NumPy names (row_stack among them) that 2.5 removed.
+        importlib.import_module("numba.cuda.cudaimpl")
         available = cuda.is_available()
     except (ImportError, AttributeError) as error:
-        # numba-cuda uses NumPy names (row_stack among them) that NumPy 2.5 removed.
         state = (
             f"numba-cuda {installed} does not fit numpy {np.__version__} ({error}); "
             "upgrade numba-cuda, or install 'numpy<2.5'. Until then CUDA tensors are aligned by the torch backend"

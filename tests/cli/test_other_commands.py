@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -127,6 +128,15 @@ def test_doctor_fails_when_a_kernel_computes_wrongly(monkeypatch):
     wrong = [line for line in result.stdout.splitlines() if line.startswith("failed")]
     assert len(wrong) == 2
     assert all("torch on cpu" in line for line in wrong)
+
+
+def test_doctor_tells_when_numba_cuda_loads_but_cannot_compile(monkeypatch):
+    pytest.importorskip("numba.cuda", reason="numba brings its CUDA target along or not")
+    monkeypatch.setitem(sys.modules, "numba.cuda.cudaimpl", None)
+    monkeypatch.setattr(diagnostics, "_version", lambda package: "0.1")
+    findings = diagnostics.describe_numba_cuda()
+    assert not findings["usable"]
+    assert "does not fit numpy" in findings["state"]
 
 
 def test_doctor_tells_when_numba_cuda_does_not_fit_numpy(monkeypatch):
