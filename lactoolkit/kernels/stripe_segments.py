@@ -25,7 +25,7 @@ from lactoolkit.kernels.stripe_sweeps import clear_sums, sweep_backward, sweep_f
 @compiled
 def new_scratch(like):
     """What the bounded sweeps need for themselves."""
-    return np.zeros(LANE_ROWS * PITCH + LANES + EDGE, like.dtype), np.empty((SEGMENT, 4), like.dtype)
+    return np.empty(LANE_ROWS * PITCH + LANES + EDGE, like.dtype), np.empty((SEGMENT, 4), like.dtype)
 
 
 @compiled

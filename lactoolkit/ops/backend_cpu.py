@@ -17,8 +17,6 @@ from lactoolkit.ops import backend_torch
 
 logger = logging.getLogger(__name__)
 
-_NUMPY_TYPES = {torch.float32: np.float32, torch.float64: np.float64}
-
 
 def score(
     similarity: Tensor,
@@ -101,11 +99,9 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 def _penalty(penalty: Tensor) -> np.ndarray:
-    if penalty.numel() == 1 or (penalty.shape[1:] == (1, 1) and penalty.stride(0) == 0):
-        # One number for all pairs: as an expanded tensor it would take several operations of torch to copy.
-        array = np.empty(penalty.shape, _NUMPY_TYPES[penalty.dtype])
-        array.fill(penalty[0].item())
-        return array
+    if penalty.shape[1:] == (1, 1):
+        # Often one number expanded to all pairs, which torch takes longer to copy.
+        return np.ascontiguousarray(penalty.detach().numpy())
     return _array(penalty)
 
 
