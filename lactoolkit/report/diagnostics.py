@@ -239,8 +239,11 @@ def describe_numba_cuda() -> dict[str, Any]:
     try:
         from numba import cuda
 
-        # numba.cuda loads this only when it first compiles. It uses NumPy names (row_stack among them) that 2.5 removed.
-        importlib.import_module("numba.cuda.cudaimpl")
+        from lactoolkit.kernels.cuda_warp import SIMULATED
+
+        # What numba.cuda needs to compile, but not in its simulator, uses NumPy names (row_stack) that 2.5 removed.
+        if not SIMULATED:
+            importlib.import_module("numba.cuda.cudaimpl")
         available = cuda.is_available()
     except (ImportError, AttributeError) as error:
         state = (
