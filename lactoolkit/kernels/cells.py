@@ -60,13 +60,16 @@ __all__ = [
 
 
 @njit(inline="always")
-def shared_exponent_limit(like):
+def shared_exponent_limit(like, extension_is_dearer):
     """Largest spread of a pair's penalties, in octaves (penalty / (t ln 2)), for which one exponent a cell suffices.
 
     What is lost lies below 2**-126 (2**-1022) of its cell; it returns multiplied by at most 2**spread, and must then
-    still be negligible.
+    still be negligible. A derivative is a forward sum times a backward sum. If extending a gap costs no more than
+    opening it, only one of the two can be as small as 2**-spread of its cell where the product counts; if it is dearer,
+    both can, and the product must not leave the range either.
     """
-    return np.float64(900.0) if is_double(like) else np.float64(80.0)
+    limit = np.float64(900.0) if is_double(like) else np.float64(80.0)
+    return np.float64(0.5) * limit if extension_is_dearer else limit
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -119,7 +119,9 @@ def make_penalties_of_pair(kind: Kind, real):
             common, highest = np.int32(0), np.int32(0)
             if is_known:
                 lowest = lowest_of_cells
-        spread_is_wide = np.float64(highest) - np.float64(lowest) > shared_exponent_limit(first_open)
+        # Of penalties per cell it is not known which are dearer.
+        limit = shared_exponent_limit(first_open, per_cell or qe < pe)
+        spread_is_wide = np.float64(highest) - np.float64(lowest) > limit
         # With penalties per cell their spread is known only at the end: the kernel for wide ones then starts afresh.
         is_mine = spread_is_wide if wide else ((per_cell and not is_known) or not spread_is_wide)
         p_rate, q_rate = real(0), real(0)

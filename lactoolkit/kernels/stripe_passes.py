@@ -33,15 +33,17 @@ MODERATE_OCTAVES = 2.0**18
 @compiled
 def shared_gap_exponent(opening, extension, n, m, negated):
     """Whether one exponent a cell suffices for these penalties, and the exponent that their weights share."""
-    low, high = np.inf, -np.inf
+    low, high, dearer = np.inf, -np.inf, False
     for penalties in (opening, extension):
         for i in range(min(n, penalties.shape[0])):
             for j in range(min(m, penalties.shape[1])):
                 # Written so that NaN ends up in one of the bounds
                 low = low if penalties[i, j] >= low else penalties[i, j]
                 high = high if penalties[i, j] <= high else penalties[i, j]
+                dearer = dearer or extension[i, j] > opening[i, j]
     per_octave = np.float64(-negated[0])
-    suffices = (high - low) * per_octave <= shared_exponent_limit(negated[0]) and high * per_octave < MAX_GAP_OCTAVES
+    limit = shared_exponent_limit(negated[0], dearer)
+    suffices = (high - low) * per_octave <= limit and high * per_octave < MAX_GAP_OCTAVES
     return suffices, np.int32(np.floor(-low * per_octave)) if suffices else np.int32(0)
 
 

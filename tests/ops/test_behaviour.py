@@ -1,9 +1,12 @@
 """What users rely on: locality, extremes, padding, determinism, and the known mistakes of other implementations."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from ops_cases import assert_accurate, first_order, plain_results, random_problem
+from reference import plain_posterior
 
 from lactoolkit import alignment_posterior, soft_smith_waterman
 from lactoolkit.errors import ParameterError
@@ -305,3 +308,27 @@ def test_constants_of_inference_mode_can_be_learned_with_afterwards(lane):
     assert torch.equal(scores, expected)
     scores.sum().backward()
     assert bool(leaf.grad.isfinite().all())
+
+
+# In octaves of exp(-penalty / t): on both sides of where numbers of a cell no longer share one exponent.
+@pytest.mark.parametrize("spread", [30, 39, 41, 60, 79, 81, 300, 449, 451, 600, 850, 899, 901, 3000])
+@pytest.mark.parametrize("extension_is_dearer", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_penalties_far_apart(lane, dtype, extension_is_dearer, spread):
+    temperature = 0.01
+    low, high = 0.05, 0.05 + spread * temperature * math.log(2)
+    penalties = (low, high) if extension_is_dearer else (high, low)
+    leaves = [torch.tensor(x, dtype=dtype, device=lane.device, requires_grad=True) for x in penalties]
+    # Matches that are worth a gap, and not all of one size, so that alignments compete.
+    leaf = (high * random_problem(1, 40, 50, seed=39)[0]).to(lane.device, dtype).requires_grad_()
+    truth = plain_posterior(
+        *(x.detach().double().cpu().squeeze(0).numpy() if x.ndim else x.item() for x in (leaf, *leaves)), temperature
+    )
+    score = soft_smith_waterman(leaf, *leaves, temperature, backend=lane.backend)
+    gradients = torch.autograd.grad(score, (leaf, *leaves))
+    match, opened, extended = (x.double().cpu().numpy() for x in gradients)
+    tolerance = 1e-9 if dtype == torch.float64 else 2e-3
+    np.testing.assert_allclose(score.item(), truth.score, rtol=1e-6 if dtype == torch.float32 else 1e-13)
+    np.testing.assert_allclose(match[0], truth.match, atol=tolerance)
+    np.testing.assert_allclose(opened, truth.d_open.sum(), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(extended, truth.d_extend.sum(), rtol=tolerance, atol=tolerance)
