@@ -24,6 +24,7 @@ if SIMULATED:
     from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 else:
     from cuda.bindings import driver
+    from numba.cuda import cudaimpl  # noqa: F401  loaded at the first compilation; with a NumPy that is too new, an error
     from numba.cuda.dispatcher import CUDACache
 
     # The predecessor within numba itself does not do; without numba-cuda this is an ImportError.

@@ -311,20 +311,22 @@ def test_constants_of_inference_mode_can_be_learned_with_afterwards(lane):
 
 
 # In octaves of exp(-penalty / t): on both sides of where numbers of a cell no longer share one exponent.
-@pytest.mark.parametrize("spread", [30, 39, 41, 60, 79, 81, 300, 449, 451, 600, 850, 899, 901, 3000])
+@pytest.mark.parametrize("spread", [39, 41, 79, 81, 449, 451, 600, 899, 901, 3000])
 @pytest.mark.parametrize("extension_is_dearer", [False, True])
+@pytest.mark.parametrize("per_cell", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_penalties_far_apart(lane, dtype, extension_is_dearer, spread):
+def test_penalties_far_apart(lane, dtype, per_cell, extension_is_dearer, spread):
     temperature = 0.01
-    low, high = 0.05, 0.05 + spread * temperature * math.log(2)
+    low, high = 0.0005, 0.0005 + spread * temperature * math.log(2)
     penalties = (low, high) if extension_is_dearer else (high, low)
     leaves = [torch.tensor(x, dtype=dtype, device=lane.device, requires_grad=True) for x in penalties]
-    # Matches that are worth a gap, and not all of one size, so that alignments compete.
-    leaf = (high * random_problem(1, 40, 50, seed=39)[0]).to(lane.device, dtype).requires_grad_()
+    # More columns than rows, and matches worth gaps of several columns.
+    leaf = (6 * high * random_problem(1, 20, 60, seed=39)[0]).to(lane.device, dtype).requires_grad_()
     truth = plain_posterior(
         *(x.detach().double().cpu().squeeze(0).numpy() if x.ndim else x.item() for x in (leaf, *leaves)), temperature
     )
-    score = soft_smith_waterman(leaf, *leaves, temperature, backend=lane.backend)
+    gaps = [gap.expand(leaf.shape) for gap in leaves] if per_cell else leaves
+    score = soft_smith_waterman(leaf, *gaps, temperature, backend=lane.backend)
     gradients = torch.autograd.grad(score, (leaf, *leaves))
     match, opened, extended = (x.double().cpu().numpy() for x in gradients)
     tolerance = 1e-9 if dtype == torch.float64 else 2e-3
