@@ -51,6 +51,7 @@ __all__ = [
     "backward_cell_tangent",
     "forward_cell",
     "forward_cell_tangent",
+    "most_octaves_apart",
     "scaled_backward_cell",
     "scaled_forward_cell",
     "shared_exponent_limit",
@@ -60,7 +61,7 @@ __all__ = [
 
 
 @njit(inline="always")
-def shared_exponent_limit(like, extension_is_dearer):
+def most_octaves_apart(is_float64, extension_is_dearer):
     """Largest spread of a pair's penalties, in octaves (penalty / (t ln 2)), for which one exponent a cell suffices.
 
     What is lost lies below 2**-126 (2**-1022) of its cell; it returns multiplied by at most 2**spread, and must then
@@ -68,8 +69,14 @@ def shared_exponent_limit(like, extension_is_dearer):
     opening it, only one of the two can be as small as 2**-spread of its cell where the product counts; if it is dearer,
     both can, and the product must not leave the range either.
     """
-    limit = np.float64(900.0) if is_double(like) else np.float64(80.0)
+    limit = np.float64(900.0) if is_float64 else np.float64(80.0)
     return np.float64(0.5) * limit if extension_is_dearer else limit
+
+
+@njit(inline="always")
+def shared_exponent_limit(like, extension_is_dearer):
+    """:func:`most_octaves_apart` for the floating-point type of ``like``."""
+    return most_octaves_apart(is_double(like), extension_is_dearer)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lactoolkit.errors import ParameterError
-from lactoolkit.kernels.cells import EMPTY
+from lactoolkit.kernels.cells import EMPTY, most_octaves_apart
 from lactoolkit.kernels.products import add_product
 from lactoolkit.kernels.scaled_numbers import MAX_WEIGHT_EXPONENT, temperature_constants
 from lactoolkit.kernels.soft_tile import (
@@ -32,10 +32,6 @@ _MAX_SCORE_EXPONENT = 2.0**28
 
 # Rows of products a power of two apart would share their places in the cache.
 _PADDING = 16
-
-# Largest distance of exp(-o/t) and exp(-e/t), in octaves, at which one exponent a cell is enough; half of it where
-# extending is dearer than opening. See cells.shared_exponent_limit.
-_MAX_SPREAD = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 900.0}
 
 
 @dataclass(frozen=True)
@@ -101,13 +97,14 @@ class SoftEmbeddingAlignment:
         tile_shape: tuple[int, int] = (MAX_ROWS, MAX_COLUMNS),
     ) -> None:
         self._given_type = u.dtype
-        spread, share = _spread(gap_open, gap_extend, temperature), 0.5 if gap_extend > gap_open else 1.0
-        if spread > share * _MAX_SPREAD[u.dtype]:
+        spread = _spread(gap_open, gap_extend, temperature)
+        limit, wider = (most_octaves_apart.py_func(x, gap_extend > gap_open) for x in (u.dtype == np.float64, True))
+        if spread > limit:
             u, v = u.astype(np.float64), v.astype(np.float64)
-        if spread > share * _MAX_SPREAD[u.dtype]:
+        if spread > wider:
             raise ParameterError(
                 f"gap_open {gap_open} and gap_extend {gap_extend} are too far apart for temperature {temperature}; "
-                f"raise it above {abs(gap_open - gap_extend) / (900 * share * math.log(2)):.3g}, or take "
+                f"raise it above {abs(gap_open - gap_extend) / (wider * math.log(2)):.3g}, or take "
                 "best_local_path_embeddings, its limit at low temperature"
             )
         _check_range(u, v, scale, offset, temperature)
