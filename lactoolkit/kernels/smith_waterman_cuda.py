@@ -71,8 +71,8 @@ def score(
     device: int = 0,
 ) -> None:
     """Write the scores (B,); see the module for the arguments."""
-    call = Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
-    call.sweep_forward(scores, keep=False)
+    call = Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, device)
+    call.sweep_forward(scores, stream, keep=False)
 
 
 def sums(
@@ -88,8 +88,8 @@ def sums(
     device: int = 0,
 ) -> "Call":
     """Write the scores (B,), and leave in the workspace what :func:`gradients` needs."""
-    call = Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
-    call.sweep_forward(scores, keep=True)
+    call = Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, device)
+    call.sweep_forward(scores, stream, keep=True)
     return call
 
 
@@ -125,8 +125,8 @@ def posterior(
     ``match`` (B, N, M) gets the posterior probability of each match; ``d_open`` and ``d_extend``, in the shape of the
     penalties, get negative expected counts.
     """
-    call = Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, stream, device)
-    call.sweep_forward(scores, keep=True)
+    call = Call(similarity, gap_open, gap_extend, None, lengths, temperature, allow_empty, workspace, device)
+    call.sweep_forward(scores, stream, keep=True)
     call.sweep_backward((match, d_open, d_extend), stream)
 
 
@@ -155,9 +155,9 @@ def posterior_jvp(
     """
     tangents = (tangent_similarity, tangent_open, tangent_extend)
     call = Call(
-        similarity, gap_open, gap_extend, tangents, lengths, temperature, allow_empty, workspace, stream, device
+        similarity, gap_open, gap_extend, tangents, lengths, temperature, allow_empty, workspace, device
     )  # fmt: skip
-    call.sweep_forward(scores, keep=True)
+    call.sweep_forward(scores, stream, keep=True)
     call.sweep_backward((match, d_open, d_extend), stream)
 
 
@@ -219,13 +219,11 @@ class Call:
         temperature: float,
         allow_empty: bool,
         workspace: Any,
-        stream: int,
         device: int,
     ) -> None:
         self.shape = _, rows, columns = similarity.shape
         self.per_cell = is_per_cell(gap_open)
         self.device = device
-        self.stream = stream
         self.temperature, self.allow_empty = float(temperature), int(allow_empty)
         table = _flat(similarity)
         step = rows * columns if self.per_cell else 1
@@ -247,14 +245,14 @@ class Call:
             self.counters = DeviceArray(workspace.address, workspace.size * self.words, 4)
         self.constants = _constants(self.temperature, f"f{self.itemsize}")
 
-    def sweep_forward(self, scores: Any, keep: bool) -> None:
-        """Put the forward kernels on the stream; ``keep`` what the backward kernels need."""
+    def sweep_forward(self, scores: Any, stream: int, keep: bool) -> None:
+        """Put the forward kernels on a stream; ``keep`` what the backward kernels need."""
         bind(self.device)
         layout = _layout(self.per_cell, self.dual, *self.shape, keep)
         cleared = layout.cleared if keep else layout.cleared_forward
-        fill_ones(self.workspace, 0, cleared * self.words, self.stream)
+        fill_ones(self.workspace, 0, cleared * self.words, stream)
         arrays = [*self.inputs, self.lengths, _flat(scores), self.workspace, self.counters]
-        self._launch("forward", self.stream, arrays, [
+        self._launch("forward", stream, arrays, [
             *self.shape, *self.steps, layout.summaries, layout.finals, layout.forward_messages,
             layout.wide_forward_messages, layout.checkpoints, self.ragged, self.allow_empty, int(keep), int(self.dual),
             self.temperature, *self.constants,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,13 +31,6 @@ def score(
     return scores
 
 
-class Sums(NamedTuple):
-    """What :func:`sums` leaves for :func:`gradients`: tensors that must live and stay as they are, and the call."""
-
-    tensors: tuple[Tensor | None, ...]
-    call: kernels.Call
-
-
 def sums(
     similarity: Tensor,
     gap_open: Tensor,
@@ -45,8 +38,8 @@ def sums(
     lengths: Tensor | None,
     temperature: float,
     allow_empty: bool,
-) -> tuple[Tensor, Sums]:
-    """Soft scores, and what :func:`gradients` computes their derivatives from."""
+) -> tuple[Tensor, kernels.Call, tuple[Tensor | None, ...]]:
+    """Soft scores, and for :func:`gradients` the call and its tensors, which must live and stay as they are."""
     with _on(similarity.device):
         inputs = _contiguous(similarity, gap_open, gap_extend, lengths)
         scores = similarity.new_empty(similarity.shape[0])
@@ -54,23 +47,30 @@ def sums(
         call = kernels.sums(
             *_input_views(inputs), temperature, allow_empty, _view(scores), _view(workspace), *_place(similarity)
         )
-    return scores, Sums((*inputs, workspace), call)
+    return scores, call, (*inputs, workspace)
 
 
-def gradients(sums: Sums, factors: Tensor, *, shared: tuple[bool, bool], again: bool) -> tuple[Tensor, Tensor, Tensor]:
+def gradients(
+    call: kernels.Call,
+    tensors: tuple[Tensor | None, ...],
+    factors: Tensor,
+    *,
+    shared: tuple[bool, bool],
+    again: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Derivatives by similarity ``(B, N, M)`` and by both penalties, in the penalties' shape, times ``factors (B,)``.
 
-    Derivatives by a penalty per pair that is ``shared`` are summed, ``(1, 1, 1)``. ``again`` if these sums were used
-    before.
+    Derivatives by a penalty per pair that is ``shared`` are summed, ``(1, 1, 1)``. ``again`` if what :func:`sums` left
+    was used before.
     """
-    similarity, gap_open, _, lengths, _ = sums.tensors
+    similarity, gap_open, _, lengths, _ = tensors
     assert similarity is not None
     assert gap_open is not None
     with _on(similarity.device):
         outputs = _derivatives(similarity, gap_open, lengths, shared)
         factors = factors if factors.stride(0) == 0 else factors.contiguous()
         stream, _ = _place(similarity)
-        kernels.gradients(sums.call, _view(factors), *_views(outputs), stream, again=again)
+        kernels.gradients(call, _view(factors), *_views(outputs), stream, again=again)
     return outputs
 
 

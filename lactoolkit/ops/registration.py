@@ -232,10 +232,9 @@ class _ScoreFunction(torch.autograd.Function):
         ctx.kernels = load_backend(backend, similarity.device)
         ctx.settings = temperature, allow_empty, backend
         penalties = _shape_penalties(similarity, gap_open, gap_extend)
-        scores, ctx.sums = ctx.kernels.sums(similarity, *penalties, lengths, temperature, allow_empty)
-        ctx.save_for_backward(similarity, gap_open, gap_extend, lengths, *ctx.sums.tensors)
-        # What autograd has saved it lets go when the graph is done with.
-        ctx.sums = ctx.sums._replace(tensors=())
+        # The call does not hold its tensors: what autograd has saved it lets go when the graph is done with.
+        scores, ctx.call, tensors = ctx.kernels.sums(similarity, *penalties, lengths, temperature, allow_empty)
+        ctx.save_for_backward(similarity, gap_open, gap_extend, lengths, *tensors)
         is_per_pair = penalties[0].shape[1:] == (1, 1)
         ctx.shared = tuple(is_per_pair and (gap.dim() < 3 or gap.shape[0] == 1) for gap in (gap_open, gap_extend))
         ctx.is_used = False
@@ -250,8 +249,7 @@ class _ScoreFunction(torch.autograd.Function):
             _, *derivatives = posterior(*inputs, lengths, *ctx.settings)
             derivatives = [gradients[0].view(-1, 1, 1) * derivative for derivative in derivatives]
         else:
-            sums = ctx.sums._replace(tensors=tensors)
-            derivatives = ctx.kernels.gradients(sums, gradients[0], shared=ctx.shared, again=ctx.is_used)
+            derivatives = ctx.kernels.gradients(ctx.call, tensors, gradients[0], shared=ctx.shared, again=ctx.is_used)
             ctx.is_used = True
         found = [_reduce(derivatives[k], inputs[k]) if ctx.needs_input_grad[k] else None for k in range(len(inputs))]
         return *found, None, None, None, None

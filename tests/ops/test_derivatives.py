@@ -1,7 +1,5 @@
 """Second derivatives, and how the operators behave as citizens of torch."""
 
-from collections import namedtuple
-
 import pytest
 import reference
 import torch
@@ -186,9 +184,6 @@ def test_only_the_gradients_asked_for_are_returned(lane):
         assert gradient.abs().sum() > 0
 
 
-Sums = namedtuple("Sums", ["tensors", "settings"])
-
-
 class LateBackend:
     """The CPU kernels with derivatives that are computed when they are asked for, as those of a CUDA device are."""
 
@@ -200,11 +195,11 @@ class LateBackend:
 
     def sums(self, *arguments):
         similarity, gap_open, gap_extend, lengths, *settings = arguments
-        return backend_cpu.score(*arguments), Sums((similarity, gap_open, gap_extend, lengths), settings)
+        return backend_cpu.score(*arguments), settings, (similarity, gap_open, gap_extend, lengths)
 
-    def gradients(self, sums, factors, *, shared, again):
+    def gradients(self, settings, tensors, factors, *, shared, again):
         self.asked.append(again)
-        values = [factors.view(-1, 1, 1) * x for x in backend_cpu.posterior(*sums.tensors, *sums.settings)[1:]]
+        values = [factors.view(-1, 1, 1) * x for x in backend_cpu.posterior(*tensors, *settings)[1:]]
         return values[0], *(x.sum((0, 1, 2), True) if one else x for x, one in zip(values[1:], shared, strict=True))
 
 
