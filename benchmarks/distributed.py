@@ -24,12 +24,11 @@ from typing import Any
 
 import torch
 from losses import processor
+from training import first_videos
 
-from lactoolkit.training.config import RunConfig, make_config
-from lactoolkit.training.data import LoadedVideo, load_videos
+from lactoolkit.training.config import make_config
 from lactoolkit.training.distributed import joined_team
 from lactoolkit.training.run import TrainingRun
-from lactoolkit.training.sources import training_sources
 
 WARM_UP = 5  # steps that are not timed
 SETTINGS = ("model.dropout=0", "training.epochs=0", "training.precision=float32")
@@ -50,26 +49,13 @@ def main() -> None:
     config = make_config(arguments.preset, assignments=assignments)
     torch.backends.cudnn.allow_tf32 = False
     with joined_team(arguments.device) as team:
-        run = TrainingRun(team, load(arguments.folder, arguments.videos, config, team.device), config, None)
+        run = TrainingRun(team, first_videos(arguments.folder, arguments.videos, config, team.device), config, None)
         found = train(run)
         if arguments.member is not None and team.leads:
             torch.save(found, arguments.member)
     if arguments.member is None:
         with tempfile.TemporaryDirectory() as folder:
             report(arguments, run, found, train_in_processes(arguments, Path(folder) / "found.pt"))
-
-
-def load(folder: Path, count: int | None, config: RunConfig, device: torch.device) -> list[LoadedVideo]:
-    sources = training_sources(folder)[:count]
-    return load_videos(
-        sources,
-        config.data,
-        config.features,
-        config.augmentation,
-        device=str(device),
-        strict=True,
-        progress=False,
-    )[0]
 
 
 def train(run: TrainingRun) -> dict[str, Any]:

@@ -102,17 +102,22 @@ def main() -> None:
             # Steps without end, for the clips of the next are gathered while there is one.
             endless = ["training.epochs=0", "training.steps=1000000"]
             config = make_config(preset, assignments=[*settings, *arguments.set, *endless])
-            videos, _ = load_videos(
-                training_sources(arguments.folder)[: arguments.videos],
-                config.data,
-                config.features,
-                config.augmentation,
-                device=str(device),
-                strict=True,
-                progress=False,
-            )
+            videos = first_videos(arguments.folder, arguments.videos, config, device)
             cells = measure(videos, config, device, arguments.steps)
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def first_videos(folder: Path, count: int | None, config: RunConfig, device: torch.device) -> list[LoadedVideo]:
+    """The first so many videos of a folder, all by default, as a run is given them."""
+    return load_videos(
+        training_sources(folder)[:count],
+        config.data,
+        config.features,
+        config.augmentation,
+        device=str(device),
+        strict=True,
+        progress=False,
+    )[0]
 
 
 def measure(videos: list[LoadedVideo], config: RunConfig, device: torch.device, steps: int) -> Sequence[str]:
